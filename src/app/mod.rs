@@ -1,0 +1,79 @@
+//! Handing an event over to the application.
+//!
+//! The only room that knows HTTP. It never decides what becomes of the mail: it says what the application
+//! answered, and `pipeline` and `disposition` draw the conclusion.
+
+mod event;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+pub use event::{Event, EventId};
+
+use crate::config::{Config, ConfigError};
+use crate::disposition::Status;
+
+/// What the application said, and understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It has the event; the text says how it acknowledged.
+    Delivered(String),
+    /// It does not want the event: to be set aside.
+    Dropped(String),
+    /// It refuses the event, and the sender may be told why.
+    Rejected(String),
+}
+
+/// Why an event is not handed over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppError {
+    /// It could not be asked, or its answer cannot be believed: try again later.
+    #[error("{detail}")]
+    Unavailable {
+        /// The enhanced status code.
+        status: Status,
+        /// What a stranger may read.
+        public: String,
+        /// What only the log gets.
+        detail: String,
+        /// The application asked not to be tried before (Retry-After).
+        retry_after: Option<Duration>,
+        /// Somebody must act: it will not go away by waiting.
+        alarm: bool,
+    },
+    /// It refuses the event without a reason (400, 413, 422): held in the end.
+    #[error("{detail}")]
+    Refused {
+        /// What a stranger may read.
+        public: String,
+        /// What only the log gets.
+        detail: String,
+    },
+}
+
+/// An application that takes events.
+pub trait App: Send + Sync + std::fmt::Debug {
+    /// Hands one event over. The same event has the same id on every try.
+    fn hand_over<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<Answer, AppError>>;
+
+    /// Whether the event carries what is known of the sender.
+    fn wants_authentication(&self) -> bool;
+}
+
+/// All applications of a configuration by name.
+#[derive(Clone, Debug)]
+pub struct Apps(std::collections::HashMap<String, Arc<dyn App>>);
+
+impl Apps {
+    /// Reads secrets and URLs; connects to nothing.
+    pub fn new(_config: &Config) -> Result<Self, ConfigError> {
+        Ok(Self(std::collections::HashMap::new()))
+    }
+
+    /// The application of a name.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn App>> {
+        self.0.get(name)
+    }
+}

@@ -1,0 +1,17 @@
+//! How mail comes in: LMTP (a protocol session without I/O, and the server that drives it) and the pipe command.
+//!
+//! Knows Postfix; decides nothing. Every accepted message goes to a [`Deliver`], and its outcomes are the answer.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::disposition::Outcome;
+use crate::mail::{Content, Envelope};
+
+/// What intake hands a message to.
+pub trait Deliver: Send + Sync + 'static {
+    /// Walks the message through the rooms. Gives exactly one outcome for each envelope recipient, in their order, within
+    /// the deadline, whatever happens.
+    fn deliver(self: Arc<Self>, envelope: Envelope, content: Content) -> BoxFuture<'static, Vec<Outcome>>;
+}

@@ -1,0 +1,40 @@
+//! mailhatch: a local delivery filter between Postfix and an application.
+//!
+//! A message walks through the rooms once, in this order, and never back:
+//!
+//! ```text
+//! intake ─► mail ─► screen ─► route ─► auth ─► app ─► notice ─► disposition ─► intake's answer
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | `mailhatch.toml` as types; errors that point at the line; secrets |
+//! | [`intake`] | how mail comes in: the LMTP session and server, the pipe command |
+//! | [`mail`] | what came in: envelope, message, address |
+//! | [`screen`] | the rules that set machine-made mail aside |
+//! | [`route`] | whose it is: mailbox, key, action |
+//! | [`auth`] | what SPF, DKIM and DMARC say of the sender |
+//! | [`app`] | handing the event over to the application |
+//! | [`notice`] | the reject notice: may we, what it says, sending it |
+//! | [`ledger`] | what was done before; held messages |
+//! | [`pipeline`] | the walk as one function |
+//! | [`disposition`] | verdict → LMTP reply, exit status, log line: the one table |
+//! | [`telemetry`] | syslog, journald, stderr; metrics |
+//!
+//! `docs/architecture.md` tells the story; the rules each room follows are cited beside the code.
+
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod disposition;
+pub mod durable;
+pub mod intake;
+pub mod ledger;
+pub mod mail;
+pub mod notice;
+pub mod pipeline;
+pub mod route;
+pub mod screen;
+pub mod telemetry;
+pub mod trail;

@@ -1,0 +1,213 @@
+//! Header fields: where they stand, and how their values are read.
+//!
+//! Splitting is ours, because every occurrence of a field counts, with its exact bytes, also in a message that no
+//! grammar allows. Values are read with mail-parser.
+
+use std::borrow::Cow;
+
+use mail_parser::parsers::MessageStream;
+use mail_parser::{Addr, HeaderValue};
+
+/// Where a field stands in the message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FieldSpan {
+    pub start: usize,
+    pub name_end: usize,
+    pub value_start: usize,
+    /// After the line end of the last folded line.
+    pub end: usize,
+}
+
+/// One header field.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'m> {
+    name: &'m [u8],
+    line: &'m [u8],
+    start: usize,
+}
+
+/// An address of a header field with its display name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedAddress {
+    /// The display name, decoded.
+    pub name: Option<String>,
+    /// The address; not checked, it may be any text.
+    pub address: String,
+}
+
+/// `Content-Type`: what a screen rule asks of it (RFC 2045 section 5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentType {
+    /// `multipart/report`, in lower case.
+    pub kind: String,
+    /// Parameter names in lower case, with their values.
+    pub parameters: Vec<(String, String)>,
+}
+
+impl ContentType {
+    /// The value of a parameter, named in lower case.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl<'m> Field<'m> {
+    pub(super) fn new(content: &'m [u8], span: FieldSpan) -> Self {
+        Self {
+            name: &content[span.start..span.name_end],
+            line: &content[span.value_start..span.end],
+            start: span.start,
+        }
+    }
+
+    /// The name as written; ASCII by construction.
+    pub fn name(&self) -> &'m str {
+        std::str::from_utf8(self.name).unwrap_or_default()
+    }
+
+    /// Whether the name is `name`, without regard to case (RFC 5322 section 1.2.2).
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// Offset of the field in the message.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// The value's bytes behind the colon, folded as they came, without the last line end.
+    pub fn raw(&self) -> &'m [u8] {
+        let mut raw = self.line;
+        while let [rest @ .., b'\r' | b'\n'] = raw {
+            raw = rest;
+        }
+        raw
+    }
+
+    /// The value unfolded (RFC 5322 section 2.2.3) and trimmed; bytes that are no UTF-8 become U+FFFD.
+    pub fn text(&self) -> Cow<'m, str> {
+        let raw = self.raw().trim_ascii();
+        if raw.contains(&b'\n') || raw.contains(&b'\r') {
+            let unfolded: Vec<u8> = raw.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
+            return Cow::Owned(String::from_utf8_lossy(&unfolded).into_owned());
+        }
+        String::from_utf8_lossy(raw)
+    }
+
+    /// The value as people read it: encoded words (RFC 2047) decoded.
+    pub fn decoded(&self) -> String {
+        match self.stream().parse_unstructured() {
+            HeaderValue::Text(text) => text.into_owned(),
+            _ => self.text().into_owned(),
+        }
+    }
+
+    /// The addresses in the value, groups flattened (RFC 5322 section 3.4).
+    pub fn addresses(&self) -> Vec<NamedAddress> {
+        let HeaderValue::Address(list) = self.stream().parse_address() else { return Vec::new() };
+        let named = |addr: &Addr<'_>| {
+            let address = addr.address.as_deref()?.to_owned();
+            Some(NamedAddress { name: addr.name.as_deref().map(str::to_owned), address })
+        };
+        list.iter().filter_map(named).collect()
+    }
+
+    /// The ids in the value, however they are separated, also a single one, also without brackets: real mail has
+    /// `<a>,<b>` (Exchange), `<a><b>`, and bare ids.
+    pub fn ids(&self) -> Vec<String> {
+        let text = self.text();
+        text.split(|c: char| matches!(c, '<' | '>' | ',' | ';' | '"') || c.is_whitespace())
+            .filter(|id| !id.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The value as a content type; `None` if it is none.
+    pub fn content_type(&self) -> Option<ContentType> {
+        let HeaderValue::ContentType(parsed) = self.stream().parse_content_type() else { return None };
+        let subtype = parsed.c_subtype.as_deref().unwrap_or_default();
+        let parameters = parsed.attributes.iter().flatten();
+        Some(ContentType {
+            kind: format!("{}/{subtype}", parsed.c_type).to_ascii_lowercase(),
+            parameters: parameters.map(|a| (a.name.to_ascii_lowercase(), a.value.to_string())).collect(),
+        })
+    }
+
+    /// The value as a point in time, in RFC 3339; `None` if it is none.
+    pub fn date(&self) -> Option<String> {
+        match self.stream().parse_date() {
+            HeaderValue::DateTime(date) if date.is_valid() => Some(date.to_rfc3339()),
+            _ => None,
+        }
+    }
+
+    fn stream(&self) -> MessageStream<'m> {
+        MessageStream::new(self.line)
+    }
+}
+
+/// Splits the header into fields and finds the body.
+///
+/// Tolerated, because senders do it and the applications behind us read it: a byte order mark, blank lines before the
+/// first field, an mbox `From ` line, LF alone as the line end (CR alone where there is no LF), blanks before the colon,
+/// and a line that is no field between two that are.
+pub(super) fn split(content: &[u8]) -> (Vec<FieldSpan>, usize) {
+    let mut fields: Vec<FieldSpan> = Vec::new();
+    let end_of_line = if content.contains(&b'\n') { b'\n' } else { b'\r' };
+    let mut position = skip_preamble(content);
+    while position < content.len() {
+        let line_end = content[position..]
+            .iter()
+            .position(|&b| b == end_of_line)
+            .map_or(content.len(), |offset| position + offset + 1);
+        let line = &content[position..line_end];
+        match line {
+            [b'\n' | b'\r'] | [b'\r', b'\n'] => return (fields, line_end),
+            [b' ' | b'\t', ..] => {
+                // A folded line belongs to the field before it, but not to a line that was no field.
+                if let Some(last) = fields.last_mut().filter(|last| last.end == position) {
+                    last.end = line_end;
+                }
+            }
+            _ => {
+                if let Some((name_end, value_start)) = split_name(line) {
+                    fields.push(FieldSpan {
+                        start: position,
+                        name_end: position + name_end,
+                        value_start: position + value_start,
+                        end: line_end,
+                    });
+                }
+            }
+        }
+        position = line_end;
+    }
+    (fields, content.len())
+}
+
+/// The end of the field name and the start of its value, if the line is a field (RFC 5322 section 3.6.8, with the blanks
+/// that section 4.5 allows before the colon).
+fn split_name(line: &[u8]) -> Option<(usize, usize)> {
+    let colon = line.iter().position(|&b| b == b':')?;
+    let name_end = line[..colon].trim_ascii_end().len();
+    let is_name = name_end > 0 && line[..name_end].iter().all(|b| (33..=126).contains(b));
+    is_name.then_some((name_end, colon + 1))
+}
+
+fn skip_preamble(content: &[u8]) -> usize {
+    let mut position = if content.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let blank = content[position..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    // Blank lines are skipped only before a field: else the message has no header, and all of it is body.
+    let next_line = content[position + blank..].split(|b| matches!(b, b'\n' | b'\r')).next().unwrap_or_default();
+    if split_name(next_line).is_some() || next_line.starts_with(b"From ") {
+        position += blank;
+    }
+    if content[position..].starts_with(b"From ") {
+        let rest = &content[position..];
+        position += rest.iter().position(|b| matches!(b, b'\n' | b'\r')).map_or(rest.len(), |end| end + 1);
+        if content[position..].starts_with(b"\n") {
+            position += 1;
+        }
+    }
+    position
+}

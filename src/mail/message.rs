@@ -1,0 +1,160 @@
+//! A message: its bytes, and its header fields indexed once.
+
+use bytes::Bytes;
+
+use super::header::{self, FieldSpan};
+use super::{Content, ContentType, Field, NamedAddress};
+
+/// A message as it came in, with CRLF line ends where the MTA delivered it so.
+#[derive(Clone, Debug)]
+pub struct Message {
+    content: Content,
+    fields: Vec<FieldSpan>,
+    body_start: usize,
+}
+
+impl Message {
+    /// Indexes the header. Takes any bytes: a message without a header has no fields.
+    pub fn parse(content: Content) -> Self {
+        let (fields, body_start) = header::split(content.head());
+        Self { content, fields, body_start }
+    }
+
+    /// The message's bytes.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// The bytes that are in memory: the whole message unless it is too large.
+    pub fn bytes(&self) -> &Bytes {
+        self.content.head()
+    }
+
+    /// Size of the whole message in octets.
+    pub fn size(&self) -> u64 {
+        self.content.size()
+    }
+
+    /// Everything before the body, the empty line included.
+    pub fn header(&self) -> &[u8] {
+        &self.bytes()[..self.body_start]
+    }
+
+    /// Everything after the empty line.
+    pub fn body(&self) -> &[u8] {
+        &self.bytes()[self.body_start..]
+    }
+
+    /// All fields in the order of the message, top to bottom (the newest trace field first).
+    pub fn fields(&self) -> impl DoubleEndedIterator<Item = Field<'_>> + ExactSizeIterator {
+        self.fields.iter().map(|&span| Field::new(self.bytes(), span))
+    }
+
+    /// All fields of one name, without regard to case.
+    pub fn all<'m>(&'m self, name: &'m str) -> impl DoubleEndedIterator<Item = Field<'m>> {
+        self.fields().filter(move |field| field.is(name))
+    }
+
+    /// The first field of a name.
+    pub fn first(&self, name: &str) -> Option<Field<'_>> {
+        self.fields().find(|field| field.is(name))
+    }
+
+    /// The addresses in all fields of a name.
+    pub fn addresses(&self, name: &str) -> Vec<NamedAddress> {
+        self.all(name).flat_map(|field| field.addresses()).collect()
+    }
+
+    /// The ids in all fields of a name, without angle brackets.
+    pub fn ids(&self, name: &str) -> Vec<String> {
+        self.all(name).flat_map(|field| field.ids()).collect()
+    }
+
+    /// The id of the message without angle brackets.
+    pub fn message_id(&self) -> Option<String> {
+        self.first("Message-ID").and_then(|field| field.ids().into_iter().next())
+    }
+
+    /// The subject as people read it.
+    pub fn subject(&self) -> Option<String> {
+        self.first("Subject").map(|field| field.decoded())
+    }
+
+    /// The content type of the whole message.
+    pub fn content_type(&self) -> Option<ContentType> {
+        self.first("Content-Type").and_then(|field| field.content_type())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> (Vec<(String, String)>, String) {
+        let message = Message::parse(Content::whole(bytes.to_vec()));
+        let fields = message.fields().map(|f| (f.name().to_owned(), f.text().into_owned())).collect();
+        (fields, String::from_utf8_lossy(message.body()).into_owned())
+    }
+
+    #[test]
+    fn fields_and_body_are_found_in_what_senders_really_write() {
+        let rows: &[(&str, &[u8], &[(&str, &str)], &str)] = &[
+            ("crlf", b"A: 1\r\nB: 2\r\n\r\nbody", &[("A", "1"), ("B", "2")], "body"),
+            ("lf", b"A: 1\nB: 2\n\nbody", &[("A", "1"), ("B", "2")], "body"),
+            ("cr alone", b"A: 1\rB: 2\r\rbody", &[("A", "1"), ("B", "2")], "body"),
+            ("cr alone is no line end where there is an lf", b"A: 1\rB: 2\n\nbody", &[("A", "1B: 2")], "body"),
+            ("folded", b"A: 1\r\n 2\r\n\t3\r\n\r\n", &[("A", "1 2\t3")], ""),
+            ("blank before the colon", b"A : 1\r\n\r\n", &[("A", "1")], ""),
+            ("no blank behind the colon", b"A:1\r\n\r\n", &[("A", "1")], ""),
+            ("empty value", b"A:\r\nB: 2\r\n\r\n", &[("A", ""), ("B", "2")], ""),
+            ("byte order mark", b"\xef\xbb\xbfA: 1\r\n\r\nbody", &[("A", "1")], "body"),
+            ("blank lines first", b"\r\n\r\nA: 1\r\n\r\nbody", &[("A", "1")], "body"),
+            ("mbox line first", b"From a@b Mon\r\nA: 1\r\n\r\nbody", &[("A", "1")], "body"),
+            ("garbage between", b"A: 1\r\nno field\r\n folded garbage\r\nB: 2\r\n\r\n", &[("A", "1"), ("B", "2")], ""),
+            ("no header", b"\r\nhello there\r\n", &[], "hello there\r\n"),
+            ("no end of the header", b"A: 1\r\nB: 2", &[("A", "1"), ("B", "2")], ""),
+            ("empty message", b"", &[], ""),
+            ("octets that are no utf-8", b"A: \xff\r\n\r\n", &[("A", "\u{fffd}")], ""),
+        ];
+        for (name, bytes, fields, body) in rows {
+            let (found, rest) = read(bytes);
+            let found: Vec<_> = found.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            assert_eq!(found, *fields, "{name}");
+            assert_eq!(rest, *body, "{name}");
+        }
+    }
+
+    #[test]
+    fn ids_are_found_however_they_are_separated() {
+        let rows: &[(&str, &str, &[&str])] = &[
+            ("one", "<a@h>", &["a@h"]),
+            ("one without brackets", "a@h", &["a@h"]),
+            ("two", "<a@h> <b@h>", &["a@h", "b@h"]),
+            ("comma (Exchange)", "<a@h>,<b@h>", &["a@h", "b@h"]),
+            ("nothing between", "<a@h><b@h>", &["a@h", "b@h"]),
+            ("folded", "<a@h>\r\n <b@h>", &["a@h", "b@h"]),
+            ("trailing rubbish", "<a@h> \"x\"", &["a@h", "x"]),
+        ];
+        for (name, value, ids) in rows {
+            let message = Message::parse(Content::whole(format!("References: {value}\r\n\r\n")));
+            assert_eq!(message.ids("references"), *ids, "{name}");
+        }
+    }
+
+    #[test]
+    fn values_are_read_as_people_read_them() {
+        let message = Message::parse(Content::whole(
+            &b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nFrom: \"Doe, Jane\" <jane@example.org>\r\n\
+              To: team: a@example.org, b@example.org;, c@example.org\r\nDate: Sun, 22 Nov 2026 10:00:00 +0100\r\n\
+              Content-Type: multipart/Report; Report-Type=\"delivery-status\"\r\n\r\n"[..],
+        ));
+        assert_eq!(message.subject().as_deref(), Some("Grüße"));
+        assert_eq!(message.addresses("from")[0].name.as_deref(), Some("Doe, Jane"));
+        let to: Vec<_> = message.addresses("to").into_iter().map(|a| a.address).collect();
+        assert_eq!(to, ["a@example.org", "b@example.org", "c@example.org"]);
+        assert_eq!(message.first("date").and_then(|f| f.date()).as_deref(), Some("2026-11-22T10:00:00+01:00"));
+        let content_type = message.content_type().expect("content type");
+        assert_eq!(content_type.kind, "multipart/report");
+        assert_eq!(content_type.parameter("report-type"), Some("delivery-status"));
+    }
+}

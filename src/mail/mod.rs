@@ -1,0 +1,16 @@
+//! What came in: the envelope, the message with its header fields indexed once, and addresses.
+//!
+//! Nothing here decides anything. Reading never fails: whatever bytes arrive are a [`Message`], because an
+//! unreadable message must still end in a verdict.
+
+mod address;
+mod content;
+mod envelope;
+mod header;
+mod message;
+
+pub use address::Address;
+pub use content::Content;
+pub use envelope::{Client, Envelope, Recipient, Sender};
+pub use header::{ContentType, Field, NamedAddress};
+pub use message::Message;

@@ -1,0 +1,4 @@
+//! One integration-test binary; a module a room.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
