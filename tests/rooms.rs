@@ -3,4 +3,5 @@
 
 mod route;
 mod intake;
+mod auth;
 mod support;
