@@ -4,4 +4,5 @@
 mod route;
 mod intake;
 mod auth;
+mod ledger;
 mod support;
