@@ -1,1 +1,3 @@
 //! What the rooms' tests share.
+
+pub mod http_server;
