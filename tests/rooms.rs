@@ -5,4 +5,5 @@ mod route;
 mod intake;
 mod auth;
 mod ledger;
+mod app;
 mod support;
