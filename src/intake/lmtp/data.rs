@@ -139,7 +139,8 @@ mod tests {
     #[test]
     fn a_message_ends_at_one_place_only_however_it_is_cut() {
         // (name, octets, content, octets behind the end; None: it has not ended)
-        let rows: &[(&str, &[u8], &[u8], Option<usize>)] = &[
+        type Row<'r> = (&'r str, &'r [u8], &'r [u8], Option<usize>);
+        let rows: &[Row<'_>] = &[
             ("empty", b".\r\n", b"", Some(0)),
             ("one line", b"a\r\n.\r\n", b"a\r\n", Some(0)),
             ("command behind", b"a\r\n.\r\nQUIT\r\n", b"a\r\n", Some(6)),
