@@ -7,4 +7,5 @@ mod intake;
 mod ledger;
 mod pipeline;
 mod route;
+mod screen;
 mod support;
