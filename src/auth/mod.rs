@@ -10,6 +10,7 @@ mod proof;
 mod resolver;
 mod results;
 mod spf;
+mod spf_record;
 mod trust;
 mod verify;
 
