@@ -180,7 +180,7 @@ const fn v6(a: u16, b: u16) -> IpAddr {
 
 /// The names of a client that lead back to its address (section 5.5), the best for the macro `p` first (section 7.3).
 async fn validated_names(dns: &MessageAuthenticator, client: IpAddr, domain: &str) -> RecordSet<Box<str>> {
-    let mut names = Vec::new();
+    let mut names: Vec<Box<str>> = Vec::new();
     let pointers = dns.ptr_lookup(client, None::<&Asked<'_, IpAddr, RecordSet<Box<str>>>>).await;
     let pointers = pointers.map(|set| set.rrset.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>());
     for name in pointers.unwrap_or_default() {
@@ -194,7 +194,11 @@ async fn validated_names(dns: &MessageAuthenticator, client: IpAddr, domain: &st
         }
     }
     let is_below = |name: &str| name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
-    names.sort_by_key(|name: &Box<str>| if **name == *domain { 0 } else { 1 + usize::from(!is_below(name)) });
+    names.sort_by_key(|name| if **name == *domain { 0 } else { 1 + usize::from(!is_below(name)) });
+    if names.is_empty() {
+        // Section 7.3: what the macro `p` becomes then. No host has this name, so `ptr` does not match it.
+        names.push(Box::from("unknown"));
+    }
     RecordSet { rrset: names.into(), dnssec_status: Default::default() }
 }
 
@@ -223,7 +227,7 @@ impl Known {
         let texts = match text_records(dns, &key).await {
             Ok(texts) => texts,
             Err(NoAnswer::Nothing) => Vec::new(),
-            Err(NoAnswer::Fault) => return Found::Fault,
+            Err(NoAnswer::Fault(_)) => return Found::Fault,
         };
         let is_spf = |text: &&Vec<u8>| {
             text.get(..6).is_some_and(|version| version.eq_ignore_ascii_case(b"v=spf1"))
@@ -245,12 +249,14 @@ impl Known {
     }
 }
 
-enum NoAnswer {
-    Fault,
+/// Why there are no text records.
+pub(super) enum NoAnswer {
+    Fault(String),
     Nothing,
 }
 
-async fn text_records(dns: &MessageAuthenticator, name: &str) -> Result<Vec<Vec<u8>>, NoAnswer> {
+/// The text records of a name that ends in a dot.
+pub(super) async fn text_records(dns: &MessageAuthenticator, name: &str) -> Result<Vec<Vec<u8>>, NoAnswer> {
     let name = Name::from_str_relaxed(name).map_err(|_| NoAnswer::Nothing)?;
     match dns.resolver().txt_lookup(name).await {
         Ok(answer) => {
@@ -261,7 +267,7 @@ async fn text_records(dns: &MessageAuthenticator, name: &str) -> Result<Vec<Vec<
             Ok(texts.collect())
         }
         Err(error) if error.is_no_records_found() => Err(NoAnswer::Nothing),
-        Err(_) => Err(NoAnswer::Fault),
+        Err(error) => Err(NoAnswer::Fault(error.to_string())),
     }
 }
 

@@ -22,7 +22,8 @@ const CANNOT: &[(&str, &str)] = &[
 ];
 
 const SLASH: &str = "it ends a name at the first slash, also inside of the name: permerror";
-const UNUSABLE: &str = "a macro that expands to what DNS cannot carry is temperror to it, not a name that does not exist";
+const UNUSABLE: &str =
+    "a macro that expands to what DNS cannot carry is temperror to it, not a name that does not exist";
 
 #[tokio::test]
 async fn the_suite_of_rfc_7208_gives_the_expected_results() {
