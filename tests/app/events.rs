@@ -176,6 +176,27 @@ async fn an_attached_message_is_one_attachment() {
 }
 
 #[tokio::test]
+async fn an_attached_message_is_exact_however_deep_it_nests_and_however_it_is_encoded() {
+    let mut inner = "Subject: inner\r\n\r\nInner".to_owned();
+    for _ in 0..100 {
+        inner = format!("Content-Type: message/RFC822\r\n\r\n{inner}");
+    }
+    for encoding in ["8bit", "base64"] {
+        let body = if encoding == "base64" { STANDARD.encode(&inner) } else { inner.clone() };
+        let message = format!(
+            "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nContent-Type: message/rfc822 is a type.\r\n\
+             --b\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{body}\r\n--b--\r\n"
+        );
+        let got = message_of("[\"attachments\"]", message).await;
+        let attachments = got["attachments"].as_array().unwrap();
+        assert_eq!(attachments.len(), 1, "{encoding}");
+        assert_eq!(attachments[0]["content_type"], "message/rfc822", "{encoding}");
+        let content = STANDARD.decode(attachments[0]["content"].as_str().unwrap()).unwrap();
+        assert!(content == inner.as_bytes(), "{encoding}");
+    }
+}
+
+#[tokio::test]
 async fn deep_nesting_ends_in_an_event() {
     for (name, depth) in [("usual", 3), ("silly", 1000), ("hostile", 20_000)] {
         let mut multiparts = String::new();
@@ -184,7 +205,12 @@ async fn deep_nesting_ends_in_an_event() {
             let _ = write!(multiparts, "Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n");
             messages.push_str("Content-Type: message/rfc822\r\n\r\n");
         }
-        for message in [multiparts, messages] {
+        let encoded = format!(
+            "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n{}",
+            STANDARD.encode(&messages)
+        );
+        let digests = multiparts.replace("mixed", "digest").replace("\r\n--", "\r\n\r\n--");
+        for message in [multiparts, messages, encoded, digests] {
             let got = message_of("[\"body\", \"attachments\"]", format!("{message}Subject: x\r\n\r\nText")).await;
             assert!(got["attachments"].is_array(), "{name}");
         }

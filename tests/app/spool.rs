@@ -45,14 +45,6 @@ async fn a_missing_directory_is_an_alarm_that_says_what_to_do() {
     assert!(detail.contains("create ") && !public.contains("missing"), "{detail}");
 }
 
-#[tokio::test]
-async fn a_full_disk_is_told_as_such() {
-    // /dev/full answers ENOSPC, but is no directory; a file in place of the directory is ENOTDIR.
-    let setup = spool("/dev/full");
-    let error = setup.app().hand_over(&setup.event(KEY, reply())).await.expect_err("no directory");
-    assert!(matches!(error, AppError::Unavailable { status: Status::CONFIGURATION, alarm: true, .. }), "{error:?}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_never_sees_half_an_event() {
     let setup = spool("DIR");
