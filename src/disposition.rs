@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::app::EventId;
-use crate::notice::NoticeOutcome;
+use crate::notice::{Foreseen, NoticeOutcome};
 use crate::route::{Key, Matched};
 use crate::telemetry::{Level, LogLine};
 use crate::trail::Step;
@@ -130,6 +130,14 @@ impl Verdict {
         }
     }
 
+    /// What the rule saw, for the log.
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::Deferred(deferral) => &deferral.detail,
+            other => other.public_detail().unwrap_or_default(),
+        }
+    }
+
     fn public_detail(&self) -> Option<&str> {
         match self {
             Self::Deferred(deferral) => Some(&deferral.public),
@@ -170,6 +178,8 @@ pub struct Outcome {
     pub matched: Option<Matched>,
     /// For `rejected`: whether a notice went out, or why not.
     pub notice: Option<NoticeOutcome>,
+    /// For `explain`: whether a notice would go out.
+    pub foreseen_notice: Option<Foreseen>,
     /// Whether a copy is held.
     pub held: bool,
     /// Something went wrong that does not change the verdict.
@@ -191,6 +201,7 @@ impl Outcome {
             key: None,
             matched: None,
             notice: None,
+            foreseen_notice: None,
             held: false,
             warning: None,
             trail: Vec::new(),
@@ -252,16 +263,9 @@ impl Outcome {
         if self.held {
             line.put("held", "yes");
         }
-        line.put_some("detail", self.log_detail());
+        line.put_some("detail", Some(self.verdict.detail()).filter(|detail| !detail.is_empty()));
         line.put_some("warning", self.warning.as_ref());
         line
-    }
-
-    fn log_detail(&self) -> Option<&str> {
-        match &self.verdict {
-            Verdict::Deferred(deferral) => Some(&deferral.detail),
-            other => other.public_detail(),
-        }
     }
 }
 

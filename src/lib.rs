@@ -27,6 +27,7 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod crash_point;
 pub mod disposition;
 pub mod durable;
 pub mod intake;

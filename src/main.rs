@@ -1,3 +1,7 @@
 //! The command line of mailhatch.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mailhatch::cli::run()
+}

@@ -1,1 +1,450 @@
-//! The walk.
+//! The walk of a message through the rooms.
+//!
+//! ```text
+//! screen ─► route ─► (too large?) ─► auth ─► ledger: done before? ─► app ─► ledger: done ─► verdict
+//!    └─ ignored, held    └─ rejected, held, notice       └─ unproven: held
+//! ```
+//!
+//! [`Engine::consider`] decides without doing anything, for real mail and for `explain` alike; [`Engine::carry_out`] does it.
+//! Whatever is unclear ends in `deferred`.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout_at};
+
+use crate::app::{Answer, AppError, Apps, Event, EventId};
+use crate::auth::{Authentication, Authenticator};
+use crate::config::{Config, ConfigError, Unproven};
+use crate::crash_point::crash_point;
+use crate::disposition::{Deferral, Outcome, Rejection, Status, Verdict};
+use crate::intake::Deliver;
+use crate::ledger::{Begin, Claim, HeldCopy, Ledger, LedgerError};
+use crate::mail::{Content, Envelope, Message, Recipient};
+use crate::notice::{Notifier, Rejected};
+use crate::route::{Route, Routes, Unrouted};
+use crate::screen::Screen;
+use crate::telemetry::{LogLine, Telemetry};
+use crate::trail::Trail;
+
+/// How long a second copy waits for the first one's end before it is deferred.
+const IN_FLIGHT_WAIT: Duration = Duration::from_secs(3);
+
+/// All rooms under one configuration.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    screen: Screen,
+    routes: Routes,
+    authenticator: Authenticator,
+    apps: Apps,
+    notifier: Notifier,
+    ledger: Arc<Ledger>,
+    telemetry: Arc<Telemetry>,
+}
+
+/// One message on its way.
+struct Walk {
+    envelope: Arc<Envelope>,
+    message: Message,
+    deadline: Instant,
+    authentication: OnceCell<Arc<Authentication>>,
+}
+
+/// What should become of a message for one recipient, before anything is done.
+enum Decision {
+    Deliver(Box<Route>),
+    Hold { rule: &'static str, detail: String },
+    Ignore { rule: &'static str, detail: String },
+    Reject(Rejection),
+}
+
+/// A decision with all that was found on the way to it.
+struct Considered {
+    decision: Decision,
+    outcome: Outcome,
+    id: EventId,
+}
+
+impl Engine {
+    /// Sets all rooms up. Reads secrets, compiles patterns; connects to nothing.
+    pub fn new(config: Config, ledger: Arc<Ledger>, telemetry: Arc<Telemetry>) -> Result<Self, ConfigError> {
+        let routes = Routes::new(&config)?;
+        Ok(Self {
+            screen: Screen::new(config.screen),
+            authenticator: Authenticator::new(&config)?,
+            apps: Apps::new(&config)?,
+            notifier: Notifier::new(&config)?,
+            routes,
+            ledger,
+            telemetry,
+            config,
+        })
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What would become of a message, with every step, if the application said yes. Changes nothing, writes to nobody.
+    pub async fn explain(&self, envelope: Envelope, content: Content) -> Vec<Outcome> {
+        let walk = self.walk(envelope, content);
+        let mut outcomes = Vec::new();
+        for recipient in &walk.envelope.recipients {
+            let considered = self.consider(&walk, recipient, Trail::kept()).await;
+            outcomes.push(self.foresee(&walk, considered).await);
+        }
+        outcomes
+    }
+
+    fn walk(&self, envelope: Envelope, content: Content) -> Walk {
+        Walk {
+            envelope: Arc::new(envelope),
+            message: Message::parse(content),
+            deadline: Instant::now() + self.config.limits.deadline,
+            authentication: OnceCell::new(),
+        }
+    }
+
+    async fn walk_all(&self, envelope: Envelope, content: Content) -> Vec<Outcome> {
+        let started = Instant::now();
+        let walk = self.walk(envelope, content);
+        let each = walk.envelope.recipients.iter().map(|recipient| self.deliver_guarded(&walk, recipient));
+        let outcomes = join_all(each).await;
+        for outcome in &outcomes {
+            self.telemetry.log(&self.log_line(&walk, outcome, started.elapsed()));
+        }
+        outcomes
+    }
+
+    /// A panic costs one recipient's try, never the message: it is a bug, so it is deferred.
+    async fn deliver_guarded(&self, walk: &Walk, recipient: &Recipient) -> Outcome {
+        match AssertUnwindSafe(self.deliver_to(walk, recipient)).catch_unwind().await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::new(internal_error(), self.routes.mask(&recipient.address)),
+        }
+    }
+
+    async fn deliver_to(&self, walk: &Walk, recipient: &Recipient) -> Outcome {
+        let considered = self.consider(walk, recipient, Trail::off()).await;
+        self.carry_out(walk, recipient, considered).await
+    }
+
+    /// Decides. The order is the contract's: machine-made mail is set aside before it can be rejected.
+    async fn consider(&self, walk: &Walk, recipient: &Recipient, mut trail: Trail) -> Considered {
+        let mut outcome = Outcome::new(Verdict::Delivered, self.routes.mask(&recipient.address));
+        let mut key = None;
+        let decision = match self.screen.examine(&walk.envelope, &walk.message, &mut trail) {
+            Some(hit) => Decision::Ignore { rule: hit.rule, detail: hit.detail },
+            None => match self.routes.find(&walk.message, recipient, &mut trail) {
+                Ok(route) => {
+                    key = Some((route.mailbox.name.value.clone(), route.key.clone()));
+                    note_route(&mut outcome, &route);
+                    self.consider_routed(walk, route, &mut trail).await
+                }
+                Err(unrouted) => {
+                    note_unrouted(&mut outcome, &unrouted);
+                    Decision::Reject(unknown_address(&unrouted))
+                }
+            },
+        };
+        let id = match &key {
+            Some((mailbox, key)) => EventId::of(mailbox, key.reveal(), &walk.message),
+            None => EventId::of("", &recipient.address, &walk.message),
+        };
+        outcome.id = Some(id.clone());
+        outcome.trail = trail.into_steps();
+        Considered { decision, outcome, id }
+    }
+
+    async fn consider_routed(&self, walk: &Walk, route: Route, trail: &mut Trail) -> Decision {
+        if walk.message.content().is_too_large() {
+            let limit = bytesize::ByteSize(self.config.limits.message_size);
+            let size = bytesize::ByteSize(walk.message.size());
+            trail.step("limits", "message-size", "hit", || format!("{size} is over {limit}"));
+            let reason = format!("The message is too large: {size}; the limit is {limit}.");
+            return Decision::Reject(Rejection { rule: "too-large", reason });
+        }
+        if route.mailbox.unproven == Unproven::Hold {
+            let authentication = self.authentication(walk).await;
+            if authentication.from.is_none() {
+                let detail = authentication.summary.clone();
+                trail.step("auth", "unproven-sender", "hit", || detail.clone());
+                return Decision::Hold { rule: "unproven-sender", detail };
+            }
+        }
+        Decision::Deliver(Box::new(route))
+    }
+
+    /// Does what was decided.
+    async fn carry_out(&self, walk: &Walk, recipient: &Recipient, considered: Considered) -> Outcome {
+        let Considered { decision, mut outcome, id } = considered;
+        outcome.verdict = match decision {
+            Decision::Deliver(route) => self.hand_over(walk, recipient, *route, &id, &mut outcome).await,
+            Decision::Hold { rule, detail } => {
+                self.keep(walk, recipient, Verdict::Held { rule, detail }, &mut outcome).await
+            }
+            Decision::Ignore { rule, detail } => {
+                self.keep(walk, recipient, Verdict::Ignored { rule, detail }, &mut outcome).await
+            }
+            Decision::Reject(rejection) => self.reject(walk, recipient, rejection, &mut outcome).await,
+        };
+        outcome
+    }
+
+    /// Hands the event over, once: claimed before the application is asked, recorded after it acknowledged.
+    async fn hand_over(
+        &self,
+        walk: &Walk,
+        recipient: &Recipient,
+        route: Route,
+        id: &EventId,
+        outcome: &mut Outcome,
+    ) -> Verdict {
+        let claim = match self.claim(walk, id).await {
+            Ok(claim) => claim,
+            Err(verdict) => return *verdict,
+        };
+        outcome.app = Some(route.mailbox.app.clone());
+        let Some(app) = self.apps.get(&route.mailbox.app) else { return internal_error() };
+        let authentication = match app.wants_authentication() && self.config.auth.events {
+            true => Some(self.authentication(walk).await),
+            false => None,
+        };
+        let event = Event {
+            id: id.clone(),
+            time: SystemTime::now(),
+            route,
+            envelope: walk.envelope.clone(),
+            recipient: recipient.clone(),
+            message: walk.message.clone(),
+            authentication,
+        };
+        crash_point("before-app");
+        let answer = match timeout_at(walk.deadline, app.hand_over(&event)).await {
+            Ok(answer) => answer,
+            Err(_) => return deadline_missed("the application"),
+        };
+        // From here on the application has the event: no deadline may break off what follows.
+        match answer {
+            Ok(Answer::Delivered(_)) => {
+                crash_point("app-acknowledged");
+                // The application has it, so the answer is 250 whatever the ledger says: 451 would double it.
+                if let Err(error) = self.ledger.finish(claim).await {
+                    outcome.warning = Some(format!("delivered, but not recorded: {error}"));
+                }
+                crash_point("delivery-recorded");
+                Verdict::Delivered
+            }
+            Ok(Answer::Dropped(detail)) => {
+                self.keep(walk, recipient, Verdict::Ignored { rule: "app-drop", detail }, outcome).await
+            }
+            Ok(Answer::Rejected(reason)) => {
+                self.reject(walk, recipient, Rejection { rule: "app-reject", reason }, outcome).await
+            }
+            Err(AppError::Refused { public, detail }) => {
+                self.refused(walk, recipient, (public, detail), id, outcome).await
+            }
+            Err(AppError::Unavailable { status, public, detail, retry_after: _, alarm }) => {
+                Verdict::Deferred(Deferral { status, cause: "app", public, detail, alarm })
+            }
+        }
+    }
+
+    /// The right to hand the event over, or the verdict if it was or is being delivered.
+    async fn claim(&self, walk: &Walk, id: &EventId) -> Result<Claim, Box<Verdict>> {
+        let patience = walk.deadline.min(Instant::now() + IN_FLIGHT_WAIT);
+        loop {
+            match self.ledger.begin(id).await {
+                Ok(Begin::New(claim)) => return Ok(claim),
+                Ok(Begin::Delivered(_)) => return Err(Box::new(Verdict::Duplicate)),
+                Ok(Begin::InFlight) if Instant::now() < patience => tokio::time::sleep(Duration::from_millis(20)).await,
+                Ok(Begin::InFlight) => {
+                    return Err(Box::new(Verdict::Deferred(Deferral {
+                        status: Status::SYSTEM,
+                        cause: "in-flight",
+                        public: "another copy of this message is being delivered".to_owned(),
+                        detail: "another copy of this message is being handed over by another connection or process"
+                            .to_owned(),
+                        alarm: false,
+                    })));
+                }
+                Err(error) => return Err(Box::new(ledger_failed(&error))),
+            }
+        }
+    }
+
+    /// The application refused without a reason: a person may mend it, so the message waits; in the end it is held.
+    async fn refused(
+        &self,
+        walk: &Walk,
+        recipient: &Recipient,
+        (public, detail): (String, String),
+        id: &EventId,
+        outcome: &mut Outcome,
+    ) -> Verdict {
+        let first = match self.ledger.first_refusal(id).await {
+            Ok(first) => first,
+            Err(error) => return ledger_failed(&error),
+        };
+        let limit = self.config.limits.unexplained_refusals;
+        if first.elapsed().unwrap_or_default() >= limit {
+            let detail = format!("{detail}, for {}", humantime::format_duration(limit));
+            return self.keep(walk, recipient, Verdict::Held { rule: "unexplained-refusal", detail }, outcome).await;
+        }
+        Verdict::Deferred(Deferral { status: Status::SYSTEM, cause: "app-refusal", public, detail, alarm: true })
+    }
+
+    async fn reject(&self, walk: &Walk, recipient: &Recipient, rejection: Rejection, outcome: &mut Outcome) -> Verdict {
+        let verdict = self.keep(walk, recipient, Verdict::Rejected(rejection.clone()), outcome).await;
+        let (Verdict::Rejected(_), Some(id)) = (&verdict, &outcome.id) else { return verdict };
+        let authentication = async { self.authentication(walk).await };
+        let rejected = Rejected {
+            id,
+            envelope: &walk.envelope,
+            message: &walk.message,
+            recipient,
+            rejection: &rejection,
+            routes: &self.routes,
+        };
+        match self.notifier.notify(rejected, authentication, &self.ledger, walk.deadline).await {
+            Ok(notice) => {
+                outcome.notice = Some(notice);
+                verdict
+            }
+            Err(deferral) => Verdict::Deferred(deferral),
+        }
+    }
+
+    /// Keeps a copy back before the message is answered; without the copy it is deferred.
+    async fn keep(&self, walk: &Walk, recipient: &Recipient, verdict: Verdict, outcome: &mut Outcome) -> Verdict {
+        let (Some(id), Some(rule), detail) = (&outcome.id, verdict.rule(), verdict.detail()) else {
+            return internal_error();
+        };
+        let copy = HeldCopy {
+            id,
+            verdict: verdict.name(),
+            rule,
+            detail,
+            envelope: &walk.envelope,
+            recipient,
+            message: &walk.message,
+        };
+        match self.ledger.hold(&copy).await {
+            Ok(()) => {
+                outcome.held = true;
+                verdict
+            }
+            Err(error) => ledger_failed(&error),
+        }
+    }
+
+    /// Worked out once a message, and only where an event or a notice needs it.
+    async fn authentication(&self, walk: &Walk) -> Arc<Authentication> {
+        let examine = async {
+            let examined = self.authenticator.examine(&walk.envelope, &walk.message);
+            Arc::new(timeout_at(walk.deadline, examined).await.unwrap_or_else(|_| Authentication {
+                summary: "not worked out within the deadline".to_owned(),
+                ..Authentication::default()
+            }))
+        };
+        walk.authentication.get_or_init(|| examine).await.clone()
+    }
+
+    async fn foresee(&self, walk: &Walk, considered: Considered) -> Outcome {
+        let Considered { decision, mut outcome, id: _ } = considered;
+        outcome.verdict = match decision {
+            Decision::Deliver(_) => Verdict::Delivered,
+            Decision::Hold { rule, detail } => Verdict::Held { rule, detail },
+            Decision::Ignore { rule, detail } => Verdict::Ignored { rule, detail },
+            Decision::Reject(rejection) => Verdict::Rejected(rejection),
+        };
+        if matches!(outcome.verdict, Verdict::Ignored { .. } | Verdict::Rejected(_)) {
+            let authentication = async { self.authentication(walk).await };
+            let machine_made = matches!(outcome.verdict, Verdict::Ignored { .. });
+            let foreseen =
+                self.notifier.foresee(&walk.envelope, &walk.message, machine_made, &self.routes, authentication).await;
+            outcome.trail.push(foreseen.step());
+            outcome.foreseen_notice = Some(foreseen);
+        }
+        outcome
+    }
+
+    fn log_line(&self, walk: &Walk, outcome: &Outcome, delay: Duration) -> LogLine {
+        let mut line = LogLine::new(crate::telemetry::Level::Info);
+        line.put_some("queue_id", walk.envelope.queue_id.as_ref());
+        line.put_some("message_id", walk.message.message_id());
+        line.put_some("sender", walk.envelope.sender.as_text());
+        line.put_some("client", walk.envelope.client.address);
+        line.put("size", walk.message.size());
+        line.put("delay", format_args!("{:.3}", delay.as_secs_f64()));
+        line.followed_by(outcome.log_line())
+    }
+}
+
+impl Deliver for Engine {
+    fn deliver(self: Arc<Self>, envelope: Envelope, content: Content) -> BoxFuture<'static, Vec<Outcome>> {
+        async move { self.walk_all(envelope, content).await }.boxed()
+    }
+}
+
+fn note_route(outcome: &mut Outcome, route: &Route) {
+    outcome.mailbox = Some(route.mailbox.name.value.clone());
+    outcome.action = Some(route.action.clone());
+    outcome.key = Some(route.key.clone());
+    outcome.matched = Some(route.matched.clone());
+}
+
+fn note_unrouted(outcome: &mut Outcome, unrouted: &Unrouted) {
+    if let Unrouted::UnknownAction { mailbox, key, matched } = unrouted {
+        outcome.mailbox = Some(mailbox.name.value.clone());
+        outcome.key = Some(key.clone());
+        outcome.matched = Some(matched.clone());
+    }
+}
+
+fn unknown_address(unrouted: &Unrouted) -> Rejection {
+    let reason = match unrouted {
+        Unrouted::NoMailbox => "The address is not known here.".to_owned(),
+        Unrouted::UnknownAction { .. } => {
+            "The address is not known here: what stands in it is no form that the application understands.".to_owned()
+        }
+    };
+    Rejection { rule: "unknown-address", reason }
+}
+
+/// A panic or a state that cannot be: a bug, which must not cost a message.
+pub fn internal_error() -> Verdict {
+    Verdict::Deferred(Deferral {
+        status: Status::SYSTEM,
+        cause: "internal-error",
+        public: "internal error, the message will be tried again".to_owned(),
+        detail: "internal error: please report it with the lines before this one".to_owned(),
+        alarm: true,
+    })
+}
+
+fn deadline_missed(step: &str) -> Verdict {
+    Verdict::Deferred(Deferral {
+        status: Status::TIME_EXPIRED,
+        cause: "deadline",
+        public: "not done within the deadline".to_owned(),
+        detail: format!("{step} was not done within limits.deadline"),
+        alarm: false,
+    })
+}
+
+fn ledger_failed(error: &LedgerError) -> Verdict {
+    Verdict::Deferred(Deferral {
+        status: if error.full { Status::SYSTEM_FULL } else { Status::SYSTEM },
+        cause: "ledger",
+        public: "local state cannot be written".to_owned(),
+        detail: error.to_string(),
+        alarm: true,
+    })
+}

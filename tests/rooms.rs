@@ -1,4 +1,5 @@
 //! One integration-test binary; a module a room.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod route;
 mod support;

@@ -2,6 +2,8 @@
 //!
 //! Knows Postfix; decides nothing. Every accepted message goes to a [`Deliver`], and its outcomes are the answer.
 
+pub mod pipe;
+
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;

@@ -2,13 +2,25 @@
 //!
 //! Nothing here looks at who sent the message, and no key changes a byte on its way through.
 
+mod action;
+mod candidates;
+mod gitlab;
+mod index;
 mod key;
+mod order;
+mod pattern;
+mod received;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 pub use key::Key;
+
+use action::{Actions, Compiled};
+use index::{Entry, Found, PatternIndex, ReplyIndex};
+use order::Stage;
+use pattern::{MailboxAddress, canonical_domain};
 
 use crate::config::{AddressSource, Config, ConfigError, MailboxConfig};
 use crate::mail::{Address, Message, Recipient};
@@ -54,30 +66,153 @@ pub enum Unrouted {
     },
 }
 
-/// All mailboxes, ready to be asked.
+/// All mailboxes, ready to be asked. What an answer costs does not depend on their number.
 #[derive(Clone, Debug)]
 pub struct Routes {
-    mailboxes: Vec<Arc<MailboxConfig>>,
+    mailboxes: Vec<Mailbox>,
+    stages: Vec<Stage>,
+    patterns: PatternIndex,
+    replies: ReplyIndex,
+    domains: HashSet<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Mailbox {
+    config: Arc<MailboxConfig>,
+    actions: Actions,
 }
 
 impl Routes {
     /// Reads the address patterns and action patterns of a configuration.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self { mailboxes: config.mailboxes.iter().cloned().map(Arc::new).collect() })
+        let (mut mailboxes, mut compiled) = (Vec::new(), Compiled::default());
+        let (mut patterns, mut replies) = (PatternIndex::default(), ReplyIndex::default());
+        let (mut lists, mut domains): (Vec<Vec<AddressSource>>, _) = (Vec::new(), HashSet::new());
+        for mailbox in &config.mailboxes {
+            let address = MailboxAddress::read(config, &mailbox.address)?;
+            let actions = Actions::read(config, &mailbox.actions, &mut compiled)?;
+            check_can_be_found(config, mailbox, &address, &actions)?;
+            let list = order::without_repeats(&mailbox.sources);
+            let list = lists.iter().position(|known| *known == list).unwrap_or_else(|| {
+                lists.push(list);
+                lists.len() - 1
+            });
+            let entry = Entry { mailbox: mailboxes.len(), list };
+            if let MailboxAddress::Pattern(pattern) = &address {
+                patterns.add(pattern, entry);
+            }
+            let host = mailbox.references_host.clone().unwrap_or_else(|| address.domain());
+            replies.add(&host, &actions, entry);
+            domains.insert(address.domain());
+            mailboxes.push(Mailbox { config: Arc::new(mailbox.clone()), actions });
+        }
+        Ok(Self { mailboxes, stages: order::stages(&lists), patterns, replies, domains })
     }
 
-    /// Whose the message is for one recipient (DESIGN section 2.3).
-    pub fn find(&self, _message: &Message, _recipient: &Recipient, _trail: &mut Trail) -> Result<Route, Unrouted> {
+    /// Whose the message is for one recipient (DESIGN section 2.3): sources in order, inside a source the addresses in the
+    /// order of the message, for an address the mailboxes in the order of the configuration. The first match ends the
+    /// search, also if its key has none of the mailbox's forms.
+    pub fn find(&self, message: &Message, recipient: &Recipient, trail: &mut Trail) -> Result<Route, Unrouted> {
+        for stage in &self.stages {
+            let name = stage.source.name();
+            let Some(candidates) = candidates::candidates(stage.source, message, recipient) else {
+                trail.step("route", name, "absent", String::new);
+                continue;
+            };
+            let found = candidates.iter().find_map(|text| self.find_in(stage, text));
+            let result = if found.is_some() { "match" } else { "no match" };
+            trail.step("route", name, result, || shown(&candidates, found.as_ref()));
+            if let Some(found) = found {
+                return self.route(stage.source, &found, trail);
+            }
+        }
         Err(Unrouted::NoMailbox)
     }
 
     /// An address as logs may show it: a key in it is masked.
     pub fn mask<'a>(&self, address: &'a str) -> Cow<'a, str> {
-        Cow::Borrowed(address)
+        let bare = address.strip_prefix('<').unwrap_or(address);
+        let bare = bare.strip_suffix('>').unwrap_or(bare);
+        let masked = |address: &str, key: std::ops::Range<usize>| {
+            let shown = Key::new(&address[key.clone()]).map_or_else(|| "…".to_owned(), |key| key.to_string());
+            Cow::Owned(format!("{}{shown}{}", &address[..key.start], &address[key.end..]))
+        };
+        if let Some(found) = self.patterns.find(bare, &|_| true) {
+            return masked(&found.address, found.key);
+        }
+        self.replies.key(bare).map_or(Cow::Borrowed(address), |key| masked(bare, key))
     }
 
-    /// Whether mail to the address would come back to one of our mailboxes, or its domain is the domain of one.
-    pub fn is_own(&self, _address: &Address) -> bool {
-        false
+    /// Whether mail to the address would come back to one of our mailboxes, or its domain is the domain of one. The second
+    /// covers the first: every address of a mailbox, with whatever key, is in the mailbox's domain.
+    pub fn is_own(&self, address: &Address) -> bool {
+        self.domains.contains(&canonical_domain(address.domain()))
     }
+
+    fn find_in<'a>(&self, stage: &Stage, text: &'a str) -> Option<Found<'a>> {
+        let admits = |list: usize| stage.admits(list);
+        match stage.source {
+            AddressSource::References => self.replies.find(text, &admits),
+            _ => self.patterns.find(text, &admits),
+        }
+    }
+
+    fn route(&self, source: AddressSource, found: &Found<'_>, trail: &mut Trail) -> Result<Route, Unrouted> {
+        // A key with a line end in it cannot be: fields are unfolded, and an address holds none.
+        let (Some(mailbox), Some(key)) = (self.mailboxes.get(found.mailbox), Key::new(found.key())) else {
+            return Err(Unrouted::NoMailbox);
+        };
+        let matched = Matched { source, address: found.address.clone().into_owned() };
+        let action = match source {
+            AddressSource::References => mailbox.actions.reply(key.reveal()),
+            _ => mailbox.actions.of(key.reveal()),
+        };
+        let name = &mailbox.config.name.value;
+        let Some((action, captures)) = action else {
+            trail.step("route", "action", "no match", || format!("{name}: the key has no known form"));
+            return Err(Unrouted::UnknownAction { mailbox: Arc::clone(&mailbox.config), key, matched });
+        };
+        trail.step("route", "action", "match", || format!("{name}: {action}"));
+        Ok(Route { mailbox: Arc::clone(&mailbox.config), action: action.to_owned(), key, captures, matched })
+    }
+}
+
+/// A dedicated address is found by References alone, so it needs them among its sources, and actions that know replies.
+fn check_can_be_found(
+    config: &Config,
+    mailbox: &MailboxConfig,
+    address: &MailboxAddress,
+    actions: &Actions,
+) -> Result<(), ConfigError> {
+    if matches!(address, MailboxAddress::Pattern(_)) {
+        return Ok(());
+    }
+    let never = "without %{key} an address is found by References only, which";
+    if !mailbox.sources.contains(&AddressSource::References) {
+        return Err(config.error_at(&mailbox.address, format!("{never} are not among the sources of this mailbox")));
+    }
+    if !actions.has_replies() {
+        return Err(config.error_at(&mailbox.address, format!("{never} never give the action service-desk")));
+    }
+    Ok(())
+}
+
+/// The addresses looked at, up to the one that matched.
+fn shown(candidates: &[Cow<'_, str>], found: Option<&Found<'_>>) -> String {
+    const MOST: usize = 300;
+    if let Some(found) = found {
+        return found.address.clone().into_owned();
+    }
+    let mut text = String::new();
+    for candidate in candidates {
+        if text.len() + candidate.len() > MOST {
+            text.push('…');
+            break;
+        }
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(candidate);
+    }
+    text
 }

@@ -1,0 +1,177 @@
+//! `mailhatch explain`: what would happen to a message, and why.
+
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{EnvelopeOptions, FAILED, complain, engine, report, say, small_runtime};
+use crate::disposition::Outcome;
+use crate::intake::pipe::{Arguments, read_message};
+use crate::mail::{Content, Message};
+use crate::notice::Foreseen;
+use crate::trail::Step;
+
+/// Options of `explain`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    envelope: EnvelopeOptions,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    json: bool,
+    /// The message; `-` for standard input.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Explanation<'a> {
+    message_id: Option<String>,
+    size: u64,
+    recipients: Vec<ExplainedRecipient<'a>>,
+}
+
+#[derive(Serialize)]
+struct ExplainedRecipient<'a> {
+    recipient: &'a str,
+    verdict: &'static str,
+    mailbox: Option<&'a str>,
+    action: Option<&'a str>,
+    key: Option<&'a str>,
+    source: Option<&'static str>,
+    reason: Option<&'static str>,
+    detail: Option<&'a str>,
+    notice: Option<&'a Foreseen>,
+    id: Option<&'a str>,
+    trail: &'a [Step],
+}
+
+/// Explains and gives the exit status.
+pub(super) fn run(config: &Path, options: Options) -> u8 {
+    let engine = match engine(config) {
+        Ok((engine, _)) => engine,
+        Err(error) => return report(&error),
+    };
+    let content = match read(&options.file, engine.config().limits.message_size) {
+        Ok(content) => content,
+        Err(error) => {
+            complain(format_args!("{}: {error}", options.file.display()));
+            return FAILED;
+        }
+    };
+    let mut arguments: Arguments = options.envelope.into();
+    if arguments.recipients.is_empty() {
+        // Nobody said whom it was sent to: the header alone must tell.
+        arguments.recipients.push(String::new());
+    }
+    let recipients = arguments.recipients.clone();
+    let runtime = match small_runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(format_args!("no runtime: {error}"));
+            return FAILED;
+        }
+    };
+    let outcomes = runtime.block_on(engine.explain(arguments.into_envelope(), content.clone()));
+    runtime.shutdown_background();
+    let message = Message::parse(content);
+    let explanation = Explanation {
+        message_id: message.message_id(),
+        size: message.size(),
+        recipients: recipients
+            .iter()
+            .zip(&outcomes)
+            .map(|(recipient, outcome)| explained(recipient, outcome))
+            .collect(),
+    };
+    if options.json {
+        match serde_json::to_string_pretty(&explanation) {
+            Ok(json) => say(format_args!("{json}")),
+            Err(error) => complain(format_args!("{error}")),
+        }
+    } else {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        show(&explanation, Paint(colour));
+    }
+    0
+}
+
+fn read(file: &Path, limit: u64) -> std::io::Result<Content> {
+    let mut input: Box<dyn Read> = match file.to_str() {
+        Some("-") => Box::new(std::io::stdin().lock()),
+        _ => Box::new(std::fs::File::open(file)?),
+    };
+    read_message(&mut input, limit, &std::env::temp_dir())
+}
+
+fn explained<'a>(recipient: &'a str, outcome: &'a Outcome) -> ExplainedRecipient<'a> {
+    ExplainedRecipient {
+        recipient,
+        verdict: outcome.verdict.name(),
+        mailbox: outcome.mailbox.as_deref(),
+        action: outcome.action.as_deref(),
+        key: outcome.key.as_ref().map(|key| key.reveal()),
+        source: outcome.matched.as_ref().map(|matched| matched.source.name()),
+        reason: outcome.verdict.rule(),
+        detail: Some(outcome.verdict.detail()).filter(|detail| !detail.is_empty()),
+        notice: outcome.foreseen_notice.as_ref(),
+        id: outcome.id.as_ref().map(|id| id.as_str()),
+        trail: &outcome.trail,
+    }
+}
+
+/// Colour for a terminal, nothing for a file.
+#[derive(Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    fn result(self, text: &str) -> String {
+        let code = match text.trim_end() {
+            "delivered" | "match" | "proven" | "would be sent" => "32",
+            "hit" | "ignored" | "rejected" | "held" | "withheld" => "33",
+            "deferred" | "error" => "31",
+            _ => "2",
+        };
+        self.with(code, text)
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+fn show(explanation: &Explanation<'_>, paint: Paint) {
+    let id = printable(explanation.message_id.as_deref().unwrap_or("without a Message-ID"));
+    say(format_args!("message {} ({} octets)", paint.bold(&id), explanation.size));
+    for recipient in &explanation.recipients {
+        let name = if recipient.recipient.is_empty() { "(no recipient given)" } else { recipient.recipient };
+        say(format_args!("\nrecipient {}", paint.bold(&printable(name))));
+        for step in recipient.trail {
+            let result = paint.result(&format!("{:<13}", step.result));
+            say(format_args!("  {:<7} {:<24} {result} {}", step.step, step.rule, printable(&step.detail)));
+        }
+        let mut why = String::new();
+        if let Some(reason) = recipient.reason {
+            why.push_str(&format!(": {reason}"));
+        }
+        if let Some(detail) = recipient.detail {
+            why.push_str(&format!(" ({})", printable(detail)));
+        }
+        say(format_args!("  {:<7} {}{why}", "verdict", paint.result(recipient.verdict)));
+        if let (Some(mailbox), Some(key)) = (recipient.mailbox, recipient.key) {
+            let action = recipient.action.unwrap_or("none");
+            say(format_args!("  {:<7} mailbox {mailbox}, action {action}, key {}", "", printable(key)));
+        }
+    }
+}
+
+/// A hostile header must not drive the administrator's terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

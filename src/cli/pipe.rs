@@ -1,0 +1,112 @@
+//! `mailhatch pipe`: one message from pipe(8).
+//!
+//! Ends in 0 or 75 whatever happens. Postfix bounces a mail for every other status (a Rust panic is 101, wrong usage 2, a
+//! configuration error 78), and also when its own time limit is over, so ours is shorter.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::{Command, CommandLine, engine, small_runtime};
+use crate::crash_point::crash_point;
+use crate::disposition::{EX_TEMPFAIL, Status};
+use crate::intake::Deliver;
+use crate::intake::pipe::{Arguments, answer, defer, read_message};
+use crate::telemetry::{Level, LogLine, Telemetry};
+
+/// Time for reading standard input before the configuration has said anything else.
+const FIRST_DEADLINE: Duration = Duration::from_secs(60);
+/// What `limits.deadline` does not cover: recording an answer that the application has given.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Takes the message and gives the exit status.
+pub(super) fn run(arguments: &[OsString]) -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        let _ = defer(Status::SYSTEM, "internal error, the message will be tried again", &mut std::io::stdout());
+        let line = LogLine::event(Level::Error, format_args!("panic: {panic}"));
+        fallback_log(&line);
+        std::process::exit(i32::from(EX_TEMPFAIL));
+    }));
+    watch(FIRST_DEADLINE + GRACE);
+    let line = match CommandLine::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(error) => return wrong_usage(&error),
+    };
+    let Command::Pipe(options) = line.command else { return ExitCode::from(EX_TEMPFAIL) };
+    ExitCode::from(take(&line.config, options.into()))
+}
+
+fn take(config: &std::path::Path, arguments: Arguments) -> u8 {
+    let mut output = std::io::stdout();
+    let (engine, telemetry) = match engine(config) {
+        Ok(engine) => engine,
+        Err(error) => {
+            // The sender may read our output in a status report: the line number, but not the line.
+            fallback_log(&LogLine::event(Level::Error, format_args!("configuration error: {error}")));
+            return defer(Status::CONFIGURATION, &error.brief(), &mut output);
+        }
+    };
+    let limits = engine.config().limits.clone();
+    watch(limits.deadline + GRACE);
+    if arguments.recipients.is_empty() {
+        telemetry.log(&LogLine::event(Level::Error, "pipe was called without --recipient: see the postfix/ pieces"));
+        return defer(Status::CONFIGURATION, "wrong usage: no --recipient", &mut output);
+    }
+    let content = match read_message(&mut std::io::stdin().lock(), limits.message_size, &overflow_directory(&engine)) {
+        Ok(content) => content,
+        Err(error) => {
+            telemetry.log(&LogLine::event(Level::Error, format_args!("the message cannot be read: {error}")));
+            return defer(Status::SYSTEM, "the message cannot be read", &mut output);
+        }
+    };
+    crash_point("message-read");
+    let runtime = match small_runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            telemetry.log(&LogLine::event(Level::Error, format_args!("no runtime: {error}")));
+            return defer(Status::SYSTEM, "no resources", &mut output);
+        }
+    };
+    let outcomes = runtime.block_on(engine.deliver(arguments.into_envelope(), content));
+    // A name server that hangs in a blocking thread must not keep the process: the answer is known.
+    runtime.shutdown_background();
+    crash_point("before-answer");
+    answer(&outcomes, &mut output)
+}
+
+/// Where the rest of a too large message may stand; the system's place for temporary files if there is no state yet.
+fn overflow_directory(engine: &crate::pipeline::Engine) -> std::path::PathBuf {
+    let state = &engine.config().state_dir;
+    if state.is_dir() { state.clone() } else { std::env::temp_dir() }
+}
+
+/// Ends the process with 75 when the time is over, whatever it hangs in.
+fn watch(limit: Duration) {
+    let watchdog = move || {
+        std::thread::sleep(limit);
+        let _ = defer(Status::TIME_EXPIRED, "not done within the deadline", &mut std::io::stdout());
+        std::process::exit(i32::from(EX_TEMPFAIL));
+    };
+    // Without the thread Postfix's own time limit would still be there, so a failure here is no reason to refuse the mail.
+    let _ = std::thread::Builder::new().name("watchdog".to_owned()).stack_size(64 * 1024).spawn(watchdog);
+}
+
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    // Somebody at a terminal asks for help; in master.cf it would lose mail.
+    if !error.use_stderr() && std::io::stdin().is_terminal() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    fallback_log(&LogLine::event(Level::Error, format_args!("wrong usage: {error}")));
+    ExitCode::from(defer(Status::CONFIGURATION, "wrong usage of mailhatch pipe", &mut std::io::stdout()))
+}
+
+/// A line to syslog when no configuration says where logs go.
+fn fallback_log(line: &LogLine) {
+    let config =
+        crate::config::LogConfig { to: crate::config::LogTarget::Syslog, format: crate::config::LogFormat::Logfmt };
+    Telemetry::new(config).log(line);
+}

@@ -1,0 +1,4 @@
+//! serve
+pub(super) fn run(_c: &std::path::Path) -> u8 {
+    super::FAILED
+}

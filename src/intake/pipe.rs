@@ -1,0 +1,241 @@
+//! The pipe(8) command's side of Postfix: arguments to an envelope, standard input to a message, outcomes to output and exit
+//! status.
+//!
+//! Postfix bounces a mail whose command ends in any status but 0, 71 and 75 (pipe_command(3)), so nothing here ends in another.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use crate::disposition::{EX_TEMPFAIL, Outcome, Status, Verdict};
+use crate::mail::{Client, Content, Envelope, Recipient, Sender};
+
+/// What master.cf passes as arguments. A value that is not given is unknown, which is not the same as empty.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments {
+    /// `--sender=${sender}`
+    pub sender: Option<String>,
+    /// `--recipient=${recipient}`
+    pub recipients: Vec<String>,
+    /// `--original-recipient=${original_recipient}`
+    pub original_recipients: Vec<String>,
+    /// `--client-address=${client_address}`
+    pub client_address: Option<String>,
+    /// `--client-helo=${client_helo}`
+    pub client_helo: Option<String>,
+    /// `--client-name=${client_hostname}`
+    pub client_name: Option<String>,
+    /// `--queue-id=${queue_id}`
+    pub queue_id: Option<String>,
+}
+
+impl Arguments {
+    /// The envelope they tell of.
+    pub fn into_envelope(self) -> Envelope {
+        let mut originals = self.original_recipients.into_iter().filter(|original| !original.is_empty());
+        let recipients = self.recipients.into_iter().map(|address| {
+            let address = address.strip_prefix('<').and_then(|a| a.strip_suffix('>')).unwrap_or(&address).to_owned();
+            Recipient { address, original: originals.next() }
+        });
+        // Postfix writes "unknown" for what it could not find out.
+        let known = |value: Option<String>| value.filter(|value| !value.is_empty() && value != "unknown");
+        Envelope {
+            recipients: recipients.collect(),
+            sender: self.sender.map_or(Sender::Unknown, |sender| read_sender(&sender)),
+            client: Client {
+                address: self.client_address.and_then(|text| text.trim_start_matches("IPv6:").parse().ok()),
+                helo: known(self.client_helo),
+                name: known(self.client_name),
+            },
+            queue_id: known(self.queue_id),
+        }
+    }
+}
+
+/// Without `null_sender=` in master.cf, Postfix writes the null sender as a bare MAILER-DAEMON; a real address always has
+/// its domain (pipe(8)).
+fn read_sender(text: &str) -> Sender {
+    if text.eq_ignore_ascii_case("MAILER-DAEMON") { Sender::Null } else { Sender::from_path(text) }
+}
+
+/// Reads a message to its end. What is over `limit` octets goes to an unlinked file in `overflow_directory`.
+///
+/// Line ends become CRLF if the first line ends with LF alone: the event's id and DKIM's body hash must not depend on
+/// whether master.cf says `eol=\r\n`. An empty input is an error: Postfix never hands over an empty message.
+pub fn read_message(input: &mut dyn Read, limit: u64, overflow_directory: &Path) -> io::Result<Content> {
+    let mut message = Collected { head: Vec::new(), overflow: None, limit, overflow_directory };
+    let mut buffer = vec![0; 64 * 1024];
+    let mut line_ends = None;
+    loop {
+        let length = match input.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let chunk = &buffer[..length];
+        if line_ends.is_none() {
+            line_ends = first_line_end(message.head.last().copied(), chunk);
+        }
+        match line_ends {
+            Some(LineEnd::Lf) => message.push_with_crlf(chunk)?,
+            Some(LineEnd::Crlf) | None => message.push(chunk)?,
+        }
+    }
+    message.finish()
+}
+
+#[derive(Clone, Copy)]
+enum LineEnd {
+    Crlf,
+    Lf,
+}
+
+fn first_line_end(before: Option<u8>, chunk: &[u8]) -> Option<LineEnd> {
+    let newline = chunk.iter().position(|&b| b == b'\n')?;
+    let previous = if newline == 0 { before } else { Some(chunk[newline - 1]) };
+    Some(if previous == Some(b'\r') { LineEnd::Crlf } else { LineEnd::Lf })
+}
+
+struct Collected<'a> {
+    head: Vec<u8>,
+    overflow: Option<(std::fs::File, u64)>,
+    limit: u64,
+    overflow_directory: &'a Path,
+}
+
+impl Collected<'_> {
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let room = usize::try_from(self.limit).unwrap_or(usize::MAX).saturating_sub(self.head.len());
+        let (head, rest) = bytes.split_at(bytes.len().min(room));
+        self.head.extend_from_slice(head);
+        if rest.is_empty() {
+            return Ok(());
+        }
+        if self.overflow.is_none() {
+            self.overflow = Some((tempfile::tempfile_in(self.overflow_directory)?, 0));
+        }
+        if let Some((file, size)) = &mut self.overflow {
+            file.write_all(rest)?;
+            *size += rest.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn push_with_crlf(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for line in bytes.split_inclusive(|&b| b == b'\n') {
+            match line {
+                [text @ .., b'\n'] => {
+                    self.push(text.strip_suffix(b"\r").unwrap_or(text))?;
+                    self.push(b"\r\n")?;
+                }
+                text => self.push(text)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> io::Result<Content> {
+        if self.head.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "standard input is empty"));
+        }
+        Ok(match self.overflow {
+            None => Content::whole(self.head),
+            Some((file, size)) => Content::with_overflow(self.head, file, size),
+        })
+    }
+}
+
+/// Writes one line a recipient and gives the exit status.
+///
+/// A deferred recipient comes first, because Postfix reads the enhanced status code at the beginning of the output, and one
+/// that is deferred defers the run: the others are duplicates on the next try.
+pub fn answer(outcomes: &[Outcome], output: &mut dyn Write) -> u8 {
+    let is_deferred = |outcome: &&Outcome| matches!(outcome.verdict, Verdict::Deferred(_));
+    let (deferred, done): (Vec<_>, Vec<_>) = outcomes.iter().partition(is_deferred);
+    for outcome in deferred.iter().chain(&done) {
+        // A closed standard output must not change the exit status.
+        let _ = writeln!(output, "{}", outcome.pipe_line());
+    }
+    let _ = output.flush();
+    if outcomes.is_empty() {
+        EX_TEMPFAIL
+    } else {
+        outcomes.iter().map(Outcome::exit_status).max().unwrap_or(EX_TEMPFAIL)
+    }
+}
+
+/// Says why the mail is not taken yet, when there is no outcome to say it; gives the exit status.
+pub fn defer(status: Status, public: &str, output: &mut dyn Write) -> u8 {
+    let _ = writeln!(output, "{}", crate::disposition::reply_line(&format!("{status} deferred: {public}")));
+    let _ = output.flush();
+    EX_TEMPFAIL
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8], limit: u64) -> io::Result<Content> {
+        read_message(&mut &bytes[..], limit, &std::env::temp_dir())
+    }
+
+    fn whole(content: &Content) -> Vec<u8> {
+        let mut out = Vec::new();
+        content.write_to(&mut out).expect("write");
+        out
+    }
+
+    /// Gives one octet a read, as a slow writer would.
+    struct Trickle<'a>(&'a [u8]);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let [first, rest @ ..] = self.0 else { return Ok(0) };
+            buffer[0] = *first;
+            self.0 = rest;
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn line_ends_become_crlf_and_stay_crlf() {
+        let rows: &[(&str, &[u8], &[u8])] = &[
+            ("lf", b"A: 1\n\nx\n", b"A: 1\r\n\r\nx\r\n"),
+            ("crlf", b"A: 1\r\n\r\nx\r\n", b"A: 1\r\n\r\nx\r\n"),
+            ("a bare lf in a crlf message stays", b"A: 1\r\n\r\nx\ny\r\n", b"A: 1\r\n\r\nx\ny\r\n"),
+            ("no line end", b"hello", b"hello"),
+        ];
+        for (name, bytes, expected) in rows {
+            assert_eq!(whole(&read(bytes, 1000).expect(name)), *expected, "{name}");
+            let trickled = read_message(&mut Trickle(bytes), 1000, &std::env::temp_dir()).expect(name);
+            assert_eq!(whole(&trickled), *expected, "{name}, octet by octet");
+        }
+    }
+
+    #[test]
+    fn a_too_large_message_is_taken_whole() {
+        let content = read(b"0123456789", 4).expect("read");
+        assert!(content.is_too_large());
+        assert_eq!(whole(&content), b"0123456789");
+        assert!(!read(b"0123", 4).expect("read").is_too_large());
+    }
+
+    #[test]
+    fn an_empty_input_is_no_message() {
+        assert!(read(b"", 1000).is_err());
+    }
+
+    #[test]
+    fn arguments_tell_unknown_from_empty() {
+        let rows: &[(&str, Option<&str>, Sender)] = &[
+            ("not given", None, Sender::Unknown),
+            ("null_sender=", Some(""), Sender::Null),
+            ("without null_sender=", Some("MAILER-DAEMON"), Sender::Null),
+            ("a user of that name", Some("mailer-daemon@example.org"), Sender::from_path("mailer-daemon@example.org")),
+        ];
+        for (name, sender, expected) in rows {
+            let arguments = Arguments { sender: sender.map(str::to_owned), ..Arguments::default() };
+            assert_eq!(arguments.into_envelope().sender, *expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The address of a mailbox: `incoming+%{key}@host`, or a dedicated address without a key.
+
+use crate::config::{Config, ConfigError, Located};
+use crate::mail::Address;
+
+/// Where the key stands in a configured address.
+const PLACEHOLDER: &str = "%{key}";
+
+/// The address of a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum MailboxAddress {
+    /// Each key has an address of its own.
+    Pattern(AddressPattern),
+    /// One address for everybody: a key can only come from References.
+    Dedicated(Address),
+}
+
+/// What stands around the key, in lower case: only the key itself is case-sensitive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AddressPattern {
+    /// Before the key: `incoming+`, or nothing for a catch-all.
+    pub before: String,
+    /// Between the key and the `@`: mostly nothing.
+    pub after: String,
+    /// Behind the `@`.
+    pub domain: String,
+}
+
+impl MailboxAddress {
+    /// Reads the address of a mailbox.
+    pub fn read(config: &Config, located: &Located<String>) -> Result<Self, ConfigError> {
+        let text = located.value.as_str();
+        let wrong = |message: String| Err(config.error_at(located, message));
+        match text.matches(PLACEHOLDER).count() {
+            0 => match Address::parse(text) {
+                Some(address) => Ok(Self::Dedicated(address)),
+                None => wrong(format!("\"{text}\" is no mail address: write incoming+%{{key}}@example.com")),
+            },
+            1 => {
+                let Some(address) = Address::parse(&text.replace(PLACEHOLDER, "key")) else {
+                    return wrong(format!("\"{text}\" is no mail address: write incoming+%{{key}}@example.com"));
+                };
+                let local = text.strip_suffix(address.domain()).and_then(|rest| rest.strip_suffix('@'));
+                match local.and_then(|local| local.split_once(PLACEHOLDER)) {
+                    Some((before, after)) => Ok(Self::Pattern(AddressPattern {
+                        before: before.to_ascii_lowercase(),
+                        after: after.to_ascii_lowercase(),
+                        domain: canonical_domain(address.domain()),
+                    })),
+                    None => wrong(format!("in \"{text}\" the %{{key}} must stand before the @")),
+                }
+            }
+            _ => wrong(format!("\"{text}\" has more than one %{{key}}: nobody could tell which is which")),
+        }
+    }
+
+    /// The domain, in lower case and without a dot at its end.
+    pub fn domain(&self) -> String {
+        match self {
+            Self::Pattern(pattern) => pattern.domain.clone(),
+            Self::Dedicated(address) => canonical_domain(address.domain()),
+        }
+    }
+}
+
+/// A domain as it is compared: without regard to case (RFC 5321 section 2.4), with or without the dot of the root.
+pub(super) fn canonical_domain(domain: &str) -> String {
+    domain.strip_suffix('.').unwrap_or(domain).to_ascii_lowercase()
+}
