@@ -105,8 +105,8 @@ fn pipe_arguments_arrive_whole() {
         ),
         (
             "shell characters mean nothing",
-            Submission::new("jane@example.org", &["a+$(id)`id`|x@mail.example.com"], MESSAGE),
-            &["--recipient=a+$(id)`id`|x@mail.example.com"],
+            Submission::new("jane@example.org", &["\"a+$(id);`id`|*\"@mail.example.com"], MESSAGE),
+            &["--recipient=\"a+$(id);`id`|*\"@mail.example.com"],
         ),
         (
             "IPv6, and a client without a name",
@@ -221,6 +221,7 @@ fn with_pipe_a_wish_for_a_success_report_is_not_taken() {
     open.postfix.wait_done(&queue_id);
     let report = open.postfix.wait_for("the report", || open.postfix.outgoing().pop());
     assert_eq!(report.recipient, "victim@example.org");
+    assert!(report.message.contains("Action: delivered"), "{}", report.message);
 }
 
 /// An LMTP service in mailhatch's place: takes everything and keeps the dialogue.
@@ -234,7 +235,17 @@ const KEYWORDS: &[&str] = &["PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "SM
 
 impl Sink {
     fn start(keywords: &[&'static str], reply: &'static str) -> Self {
+        Self::start_for(DOMAIN, keywords, reply, |_| ())
+    }
+
+    fn start_for(
+        name: &str,
+        keywords: &[&'static str],
+        reply: &'static str,
+        prepare: impl FnOnce(&Postfix),
+    ) -> Self {
         let mut postfix = Postfix::prepare();
+        prepare(&postfix);
         let socket = postfix.path("lmtp.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
@@ -247,7 +258,7 @@ impl Sink {
             }
         });
         let nexthop = format!("unix:{}", socket.display());
-        let output = postfix.wire(&["enable", "--yes", "--variant", "lmtp", "--socket", &nexthop, DOMAIN]);
+        let output = postfix.wire(&["enable", "--yes", "--variant", "lmtp", "--socket", &nexthop, name]);
         assert!(output.status.success(), "{output:?}");
         postfix.start();
         Self { postfix, seen }
@@ -366,7 +377,8 @@ fn with_dsn_advertised_no_success_report_is_mailed() {
     let sink = Sink::start(&without, "250 2.0.0 delivered");
     sink.dialogue(&wish);
     let report = sink.postfix.wait_for("the report", || sink.postfix.outgoing().pop());
-    assert_eq!(report.recipient, "victim@example.org");
+    assert_eq!((report.sender.as_str(), report.recipient.as_str()), ("", "victim@example.org"));
+    assert!(report.message.contains("Action: relayed"), "{}", report.message);
 }
 
 #[test]
@@ -387,4 +399,36 @@ fn a_subdomain_of_a_wired_domain_is_not_ours() {
     // The control: relay_domains would take it.
     sink.postfix.set(&["virtual_mailbox_domains=", "relay_domains=texthash:$config_directory/mailhatch/transport"]);
     sink.postfix.wait_for("the subdomain to be taken", || sink.postfix.submit(&below).ok());
+}
+
+#[test]
+fn one_address_of_a_local_domain() {
+    let local = |postfix: &Postfix| postfix.set(&["mydestination=gitlab.example.com"]);
+    let sink = Sink::start_for("incoming@gitlab.example.com", KEYWORDS, "250 2.0.0 delivered", local);
+    let seen = sink.dialogue(&Submission::new("jane@example.org", &["incoming+Key-1@gitlab.example.com"], MESSAGE));
+    assert!(seen.contains("RCPT TO:<incoming+Key-1@gitlab.example.com>"), "{seen}");
+    let other = Submission::new("jane@example.org", &["nobody-of-this-name@gitlab.example.com"], MESSAGE);
+    let refused = sink.postfix.submit(&other).unwrap_err();
+    assert!(refused.reply.contains("User unknown"), "{refused:?}");
+}
+
+#[test]
+fn a_domain_beside_other_virtual_mailboxes() {
+    let sites_own = |postfix: &Postfix| {
+        postfix.set(&["virtual_mailbox_domains=other.example", "virtual_mailbox_maps=inline:{x@other.example=x}"]);
+    };
+    let sink = Sink::start_for(DOMAIN, KEYWORDS, "250 2.0.0 delivered", sites_own);
+    sink.dialogue(&Submission::new("jane@example.org", &["incoming+Key1@mail.example.com"], MESSAGE));
+    let unknown = Submission::new("jane@example.org", &["y@other.example"], MESSAGE);
+    assert!(sink.postfix.submit(&unknown).unwrap_err().reply.contains("User unknown"), "the site's own table still holds");
+}
+
+/// With an empty delimiter, the address would be found without its key only: the script says so.
+#[test]
+fn an_address_needs_the_recipient_delimiter() {
+    let postfix = Postfix::prepare();
+    postfix.set(&["mydestination=gitlab.example.com", "recipient_delimiter="]);
+    let output = postfix.wire(&["enable", "--yes", "incoming@gitlab.example.com"]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("recipient_delimiter"), "{output:?}");
 }

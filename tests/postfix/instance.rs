@@ -81,12 +81,6 @@ impl Postfix {
         }
     }
 
-    /// Adds a service to master.cf, given as one line.
-    pub fn add_service(&self, line: &str) {
-        let name = line.split_whitespace().next().unwrap();
-        self.command("postconf", &["-M", &format!("{name}/unix={line}")]);
-    }
-
     /// Runs `mailhatch-postfix` on this instance.
     pub fn wire(&self, arguments: &[&str]) -> Output {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("postfix/mailhatch-postfix");
