@@ -3,14 +3,27 @@
 //! Fails closed: a missing, broken or temporary result proves nothing. It never fails a message: what cannot be worked
 //! out is `temperror`.
 
+mod alignment;
+mod dkim;
+mod dmarc;
 mod proof;
+mod resolver;
+mod results;
+mod spf;
+mod trust;
+mod verify;
 
 use std::fmt;
+use std::net::IpAddr;
 
 pub use proof::SenderProof;
+use proof::Evidence;
+use resolver::Resolver;
+pub use resolver::TimeLimits;
 
-use crate::config::{AuthConfig, Config, ConfigError};
-use crate::mail::{Envelope, Message};
+use crate::config::{AuthMethod, Config, ConfigError};
+use crate::mail::{Address, Envelope, Message};
+use crate::trail::Step;
 
 /// A result of RFC 8601 section 2.7.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,22 +88,83 @@ pub struct Authentication {
     pub from: Option<SenderProof>,
     /// Why nothing is proven, or what proved it: for logs and `explain`.
     pub summary: String,
+    /// What was looked at, in order: for `explain`.
+    pub steps: Vec<Step>,
 }
 
-/// Works out what is known of senders.
+impl Authentication {
+    /// Whether the From domain wants such a message quarantined or rejected: then nobody is written to, whoever the
+    /// envelope names.
+    pub fn is_refused_by_dmarc(&self) -> bool {
+        self.dmarc == AuthResult::Fail && self.dmarc_enforced
+    }
+
+    /// Applies the proof rule to what was found.
+    fn conclude(
+        evidence: Evidence,
+        envelope: &Envelope,
+        from: Option<&Address>,
+        dmarc: AuthResult,
+        dmarc_enforced: bool,
+    ) -> Self {
+        let envelope_sender = evidence.envelope_sender(&envelope.sender);
+        let mut found = Self {
+            from: evidence.from(from),
+            summary: evidence.summary(envelope_sender.as_ref()),
+            envelope_sender,
+            spf: evidence.spf.result,
+            dkim: evidence.dkim,
+            dmarc,
+            dmarc_enforced,
+            steps: Vec::new(),
+        };
+        if found.envelope_sender.is_some() && found.is_refused_by_dmarc() {
+            found.summary.push_str(", but dmarc=fail and the From domain asks to quarantine or reject");
+        }
+        found
+    }
+}
+
+/// Works out what is known of senders. Cheap to make: the resolver is built at the first question.
 #[derive(Debug)]
 pub struct Authenticator {
-    _config: AuthConfig,
+    method: AuthMethod,
+    hostname: String,
+    authserv_ids: Vec<String>,
+    resolver: Resolver,
 }
 
 impl Authenticator {
     /// Ready to be asked; builds no resolver until the first question.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self { _config: config.auth.clone() })
+        Ok(Self::with_limits(config, TimeLimits::default()))
     }
 
-    /// Examines one message.
-    pub async fn examine(&self, _envelope: &Envelope, _message: &Message) -> Authentication {
-        Authentication { summary: "spf=none, no dkim".to_owned(), ..Authentication::default() }
+    /// The same with other time limits, for tests.
+    pub fn with_limits(config: &Config, limits: TimeLimits) -> Self {
+        Self {
+            method: config.auth.method,
+            hostname: config.hostname.clone(),
+            authserv_ids: config.auth.authserv_ids.clone(),
+            resolver: Resolver::new(config.auth.nameservers.clone(), limits),
+        }
+    }
+
+    /// Examines one message. Never fails and takes at most [`TimeLimits::message`] of waiting for DNS.
+    pub async fn examine(&self, envelope: &Envelope, message: &Message) -> Authentication {
+        match self.method {
+            AuthMethod::Off => Authentication { summary: "authentication is off".to_owned(), ..Default::default() },
+            AuthMethod::Trust => trust::examine(&self.authserv_ids, &self.hostname, envelope, message),
+            AuthMethod::Verify => verify::examine(&self.resolver, &self.hostname, envelope, message).await,
+        }
+    }
+
+    /// check_host() of RFC 7208 alone, for MAIL FROM, or for HELO where `sender` is empty: what a record says of any
+    /// client, whether or not that proves anything.
+    pub async fn check_spf(&self, client: IpAddr, helo: &str, sender: &str) -> AuthResult {
+        match self.resolver.dns().await {
+            Ok(dns) => spf::check(dns, &self.hostname, client, helo, sender).await,
+            Err(_) => AuthResult::TempError,
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Knows Postfix; decides nothing. Every accepted message goes to a [`Deliver`], and its outcomes are the answer.
 
 pub mod pipe;
+pub mod lmtp;
 
 use std::sync::Arc;
 

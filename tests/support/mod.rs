@@ -1,1 +1,4 @@
 //! What the rooms' tests share.
+#![allow(dead_code, reason = "each room uses its own part")]
+
+pub mod name_server;

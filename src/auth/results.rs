@@ -1,0 +1,423 @@
+//! Reads Authentication-Results fields (RFC 8601 section 2.2) and the trace clauses of Received fields.
+//!
+//! Strict where it decides who speaks (the authserv-id, comments, quoting), lenient in property values, which real
+//! filters write without the quotes that the grammar asks for. Linear in the length of the field.
+
+use std::net::IpAddr;
+
+use super::AuthResult;
+
+/// One Authentication-Results field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Results {
+    pub(super) authserv_id: String,
+    /// Empty for `none`.
+    pub(super) methods: Vec<MethodResult>,
+}
+
+/// What one method says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MethodResult {
+    /// In lower case.
+    pub(super) method: String,
+    /// `None` for a word that RFC 8601 does not have.
+    pub(super) result: Option<AuthResult>,
+    /// `smtp.mailfrom` and its like in lower case, with their values.
+    properties: Vec<(String, String)>,
+}
+
+impl MethodResult {
+    /// The value of a property; `None` if it is missing, empty or there are two, which might contradict each other.
+    pub(super) fn property(&self, name: &str) -> Option<&str> {
+        let mut values = self.properties.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        match (values.next(), values.next()) {
+            (Some(value), None) if !value.is_empty() => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// The field, or `None` if any part of it breaks the grammar: half-understood is not believed.
+pub(super) fn parse(value: &[u8]) -> Option<Results> {
+    let mut reader = Reader::new(value)?;
+    reader.skip_blanks()?;
+    let authserv_id = reader.value()?;
+    if reader.skip_blanks()? && reader.peek().is_some_and(|b| b.is_ascii_digit()) {
+        // Only version 1 exists (RFC 8601 section 2.2).
+        (reader.take_while(|b| b.is_ascii_digit()) == "1").then_some(())?;
+        reader.skip_blanks()?;
+    }
+    let mut methods = Vec::new();
+    let mut says_none = false;
+    while let Some(byte) = reader.peek() {
+        (byte == b';').then_some(())?;
+        reader.advance();
+        reader.skip_blanks()?;
+        if matches!(reader.peek(), None | Some(b';')) {
+            continue; // Real filters end the field with a semicolon.
+        }
+        let method = reader.keyword()?;
+        reader.skip_blanks()?;
+        if method == "none" && matches!(reader.peek(), None | Some(b';')) {
+            says_none = true;
+            continue;
+        }
+        methods.push(method_result(&mut reader, method)?);
+    }
+    (!(says_none && !methods.is_empty())).then_some(Results { authserv_id, methods })
+}
+
+fn method_result(reader: &mut Reader<'_>, method: String) -> Option<MethodResult> {
+    if reader.peek() == Some(b'/') {
+        reader.advance();
+        reader.skip_blanks()?;
+        (reader.take_while(|b| b.is_ascii_digit()) == "1").then_some(())?;
+        reader.skip_blanks()?;
+    }
+    reader.expect(b'=')?;
+    reader.skip_blanks()?;
+    let result = result_named(&reader.keyword()?);
+    let mut properties = Vec::new();
+    // Between two of these there must be a blank or a comment.
+    while reader.skip_blanks()? && !matches!(reader.peek(), None | Some(b';')) {
+        let kind = reader.keyword()?;
+        reader.skip_blanks()?;
+        if kind == "reason" && reader.peek() == Some(b'=') {
+            reader.advance();
+            reader.skip_blanks()?;
+            reader.property_value()?;
+            continue;
+        }
+        reader.expect(b'.')?;
+        reader.skip_blanks()?;
+        let property = reader.keyword()?;
+        reader.skip_blanks()?;
+        reader.expect(b'=')?;
+        reader.skip_blanks()?;
+        properties.push((format!("{kind}.{property}"), reader.property_value()?));
+    }
+    matches!(reader.peek(), None | Some(b';')).then_some(MethodResult { method, result, properties })
+}
+
+fn result_named(name: &str) -> Option<AuthResult> {
+    use AuthResult::{Fail, Neutral, None, Pass, PermError, Policy, SoftFail, TempError};
+    let all = [Fail, Neutral, None, Pass, PermError, Policy, SoftFail, TempError];
+    // Older filters write hardfail and error (RFC 5451).
+    match name {
+        "hardfail" => Some(Fail),
+        "error" => Some(TempError),
+        _ => all.into_iter().find(|result| result.name() == name),
+    }
+}
+
+/// Who wrote a Received field, and where the message came from (RFC 5321 section 4.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Received {
+    /// `by`, in lower case.
+    pub(super) by: Option<String>,
+    /// Whether there is a `from` at all; a message made on this host has none.
+    pub(super) has_from: bool,
+    /// The address that the server saw: in brackets, in the comment after `from`. The client's own words stand outside
+    /// of the comment, or before the brackets.
+    pub(super) client: Option<IpAddr>,
+}
+
+/// Reads a Received field; `None` if its comments or quotes do not end.
+pub(super) fn parse_received(value: &[u8]) -> Option<Received> {
+    let mut reader = Reader::new(value)?;
+    let mut received = Received { by: None, has_from: false, client: None };
+    let mut clause = String::new();
+    loop {
+        let comments_from = reader.position;
+        reader.skip_blanks()?;
+        if clause == "from" && received.client.is_none() {
+            received.client = bracketed_address(&reader.bytes[comments_from..reader.position]);
+        }
+        match reader.peek() {
+            None | Some(b';') => return Some(received),
+            Some(b'"') => {
+                reader.quoted_string()?;
+                continue;
+            }
+            Some(_) => {}
+        }
+        let word = reader.take_while(|b| !b.is_ascii_whitespace() && !matches!(b, b'(' | b'"' | b';'));
+        let name = word.to_ascii_lowercase();
+        match (clause.as_str(), name.as_str()) {
+            ("from!", _) => clause = "from".to_owned(),
+            ("by!", _) => {
+                received.by = Some(name);
+                clause = "by".to_owned();
+            }
+            ("", "from") => {
+                received.has_from = true;
+                clause = "from!".to_owned();
+            }
+            ("" | "from", "by") => clause = "by!".to_owned(),
+            _ => {}
+        }
+    }
+}
+
+fn bracketed_address(comment: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(comment).ok()?;
+    let inside = text.rsplit_once('[')?.1.split_once(']')?.0;
+    let bare = inside.get(..5).filter(|tag| tag.eq_ignore_ascii_case("ipv6:")).map_or(inside, |_| &inside[5..]);
+    bare.parse().ok()
+}
+
+/// Walks over the bytes of a field.
+struct Reader<'f> {
+    bytes: &'f [u8],
+    position: usize,
+}
+
+impl<'f> Reader<'f> {
+    /// `None` if the field holds what no MTA writes: control characters, or bytes that are no UTF-8 (RFC 8616).
+    fn new(bytes: &'f [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let clean = text.chars().all(|c| !c.is_control() || matches!(c, '\r' | '\n' | '\t'));
+        clean.then_some(Self { bytes, position: 0 })
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.position).copied()
+    }
+
+    fn advance(&mut self) {
+        self.position += 1;
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.peek() == Some(byte)).then(|| self.advance())
+    }
+
+    fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'f str {
+        let rest = &self.bytes[self.position..];
+        let length = rest.iter().position(|&byte| !wanted(byte)).unwrap_or(rest.len());
+        self.position += length;
+        // All callers stop at ASCII only, so this never cuts a character.
+        std::str::from_utf8(&rest[..length]).unwrap_or_default()
+    }
+
+    /// CFWS (RFC 5322 section 3.2.2); whether there was any. `None` for a comment that does not end.
+    fn skip_blanks(&mut self) -> Option<bool> {
+        let (start, mut depth) = (self.position, 0_usize);
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'(' => depth += 1,
+                b')' if depth > 0 => depth -= 1,
+                b'\\' if depth > 0 => self.advance(),
+                b' ' | b'\t' | b'\r' | b'\n' => {}
+                _ if depth > 0 => {}
+                _ => break,
+            }
+            self.advance();
+        }
+        (depth == 0 && self.position <= self.bytes.len()).then_some(self.position > start)
+    }
+
+    /// `Keyword` of RFC 5321: letters, digits, hyphens; and the underscores of real method names. In lower case.
+    fn keyword(&mut self) -> Option<String> {
+        let word = self.take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        (!word.is_empty()).then(|| word.to_ascii_lowercase())
+    }
+
+    /// `value` of RFC 2045: a token or a quoted string. It must end at a blank, a comment, a semicolon or the end.
+    fn value(&mut self) -> Option<String> {
+        let value = match self.peek()? {
+            b'"' => self.quoted_string()?,
+            _ => self.take_while(is_token).to_owned(),
+        };
+        let ends = matches!(self.peek(), None | Some(b' ' | b'\t' | b'\r' | b'\n' | b'(' | b';'));
+        (ends && !value.is_empty()).then_some(value)
+    }
+
+    /// `pvalue`: also `"quoted local part"@domain`, and what filters write without quotes. May be empty.
+    fn property_value(&mut self) -> Option<String> {
+        let mut value = String::new();
+        if self.peek() == Some(b'"') {
+            value = self.quoted_string()?;
+            if self.peek() == Some(b'@') {
+                value = format!("\"{value}\"");
+            }
+        }
+        value += self.take_while(|b| !b.is_ascii_whitespace() && !matches!(b, b';' | b'(' | b')' | b'"'));
+        matches!(self.peek(), None | Some(b' ' | b'\t' | b'\r' | b'\n' | b'(' | b';')).then_some(value)
+    }
+
+    fn quoted_string(&mut self) -> Option<String> {
+        self.expect(b'"')?;
+        let mut content = Vec::new();
+        loop {
+            let byte = self.peek()?;
+            self.advance();
+            match byte {
+                b'"' => return String::from_utf8(content).ok(),
+                b'\\' => {
+                    content.push(self.peek()?);
+                    self.advance();
+                }
+                b'\r' | b'\n' => {}
+                byte => content.push(byte),
+            }
+        }
+    }
+}
+
+/// RFC 2045 section 5.1, and UTF-8 (RFC 8616).
+fn is_token(byte: u8) -> bool {
+    byte > b' ' && byte != 0x7f && !b"()<>@,;:\\\"/[]?=".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shown(value: &str) -> Option<String> {
+        let results = parse(value.as_bytes())?;
+        let mut shown = results.authserv_id;
+        for method in results.methods {
+            shown += &format!("|{}={}", method.method, method.result.map_or("?", AuthResult::name));
+            for (name, value) in method.properties {
+                shown += &format!(" {name}={value}");
+            }
+        }
+        Some(shown)
+    }
+
+    #[test]
+    fn fields_are_read_as_rfc_8601_says() {
+        let rows: &[(&str, &str, Option<&str>)] = &[
+            ("RFC 8601 B.2", " example.org 1; none", Some("example.org")),
+            (
+                "RFC 8601 B.3",
+                " example.com; spf=pass smtp.mailfrom=example.net",
+                Some("example.com|spf=pass smtp.mailfrom=example.net"),
+            ),
+            (
+                "RFC 8601 B.6",
+                " example.com;\r\n dkim=pass reason=\"good signature\"\r\n header.i=@mail-router.example.net;\r\n \
+                 dkim=fail reason=\"bad signature\" header.i=@newyork.example.com",
+                Some(
+                    "example.com|dkim=pass header.i=@mail-router.example.net|dkim=fail header.i=@newyork.example.com",
+                ),
+            ),
+            (
+                "RFC 8601 B.7: comments everywhere",
+                " foo.example.net (foobar) 1 (baz);\r\n dkim (Because I like it) / 1 (One yay) = (wait for it) fail\r\n \
+                 policy (A dot can go here) . (like that) expired\r\n (this surprised me) = (as I wasn't expecting it) \
+                 1362471462",
+                Some("foo.example.net|dkim=fail policy.expired=1362471462"),
+            ),
+            (
+                "a filter's comment with semicolons",
+                " mx; spf=pass (sender; authorized) smtp.mailfrom=a@example.org (client-ip=1.2.3.4; helo=x)",
+                Some("mx|spf=pass smtp.mailfrom=a@example.org"),
+            ),
+            ("base64 without quotes", " mx; dkim=pass header.b=Ab/c+d==", Some("mx|dkim=pass header.b=Ab/c+d==")),
+            ("semicolon at the end", " mx; spf=none;", Some("mx|spf=none")),
+            ("quoted id", " \"mx.example.org\"; spf=pass", Some("mx.example.org|spf=pass")),
+            (
+                "quoted local part",
+                " mx; spf=pass smtp.mailfrom=\"a b\"@example.org",
+                Some("mx|spf=pass smtp.mailfrom=\"a b\"@example.org"),
+            ),
+            ("quoted value", " mx; x=pass smtp.mailfrom=\"a\\\"b\"", Some("mx|x=pass smtp.mailfrom=a\"b")),
+            ("case", " MX; SPF=Pass SMTP.MailFrom=A", Some("MX|spf=pass smtp.mailfrom=A")),
+            ("unknown result", " mx; spf=maybe", Some("mx|spf=?")),
+            ("nested comment", " mx (a (b) c); spf=pass", Some("mx|spf=pass")),
+            ("quoted pair in a comment", " mx (a \\) b); spf=pass", Some("mx|spf=pass")),
+            ("comment that does not end", " mx(.evil; spf=pass", None),
+            ("comment that ends by a quoted pair only", " mx (\\); spf=pass", None),
+            ("quote that does not end", " \"mx; spf=pass", None),
+            ("text right behind a quoted id", " \"mx\".evil; spf=pass", None),
+            ("comment inside the id", " mx(x).evil; spf=pass", None),
+            ("two words as id", " mx evil; spf=pass", None),
+            ("other version", " mx 2; spf=pass", None),
+            ("other method version", " mx; spf/2=pass", None),
+            ("no result", " mx; spf", None),
+            ("no blank between properties", " mx; spf=pass\"x\"smtp.mailfrom=a", None),
+            ("none and something", " mx; none; spf=pass", None),
+            ("nul", " mx\0; spf=pass", None),
+            ("empty", "", None),
+        ];
+        for (name, value, expected) in rows {
+            assert_eq!(shown(value).as_deref(), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_received_field_tells_the_server_and_its_client() {
+        let rows: &[(&str, &str, Option<(&str, bool, Option<&str>)>)] = &[
+            (
+                "Postfix",
+                " from mail.example.org (unknown [203.0.113.7])\r\n\tby mx.example.com (Postfix) with ESMTPS id 4XYZ\r\n\
+                 \tfor <incoming+k@example.com>; Sun, 22 Nov 2026 10:00:00 +0000 (UTC)",
+                Some(("mx.example.com", true, Some("203.0.113.7"))),
+            ),
+            (
+                "Postfix over IPv6",
+                " from a (a.example [IPv6:2001:db8::1]) by mx (Postfix); x",
+                Some(("mx", true, Some("2001:db8::1"))),
+            ),
+            ("made here", " by mx.example.com (Postfix, from userid 0) id 4X; x", Some(("mx.example.com", false, None))),
+            ("literal in HELO", " from [127.0.0.1] (x [203.0.113.7]) by mx; x", Some(("mx", true, Some("203.0.113.7")))),
+            ("by in HELO", " from by (x [203.0.113.7]) by mx; x", Some(("mx", true, Some("203.0.113.7")))),
+            ("by in a comment", " from a (by evil [203.0.113.7]) by mx; x", Some(("mx", true, Some("203.0.113.7")))),
+            ("no address", " from a by mx; x", Some(("mx", true, None))),
+            ("comment that does not end", " from a (b by mx; x", None),
+        ];
+        for (name, value, expected) in rows {
+            let received = parse_received(value.as_bytes());
+            let expected = expected.map(|(by, has_from, client)| Received {
+                by: Some(by.to_owned()),
+                has_from,
+                client: client.map(|client| client.parse().expect("address")),
+            });
+            assert_eq!(received, expected, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(value in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = (parse(&value), parse_received(&value));
+        }
+
+        #[test]
+        fn any_marks_are_read_without_a_panic(value in "[()\"\\\\;=. a1/@<>\r\n\t]{0,80}") {
+            let _ = (parse(value.as_bytes()), parse_received(value.as_bytes()));
+        }
+
+        /// What we mean is what we read back, with blanks and comments wherever the grammar allows them.
+        #[test]
+        fn what_is_written_is_read_back(
+            id in "[a-z0-9.-]{1,30}[a-z]",
+            results in proptest::collection::vec(("spf|dkim|dmarc", "pass|fail|none", "[a-z0-9.@+=/-]{1,20}"), 1..5),
+            blank in " (\\(([a-z ;=]|\\\\\\))*\\))?",
+        ) {
+            let mut text = format!("{blank}{id}{blank}");
+            for (method, result, value) in &results {
+                text += &format!(";{blank}{method}{blank}={blank}{result} {blank}smtp{blank}.{blank}x{blank}={blank}{value}{blank}");
+            }
+            let read = parse(text.as_bytes()).expect("well-formed");
+            prop_assert_eq!(read.authserv_id, id);
+            prop_assert_eq!(read.methods.len(), results.len());
+            for (read, (method, result, value)) in read.methods.iter().zip(&results) {
+                prop_assert_eq!(&read.method, method);
+                prop_assert_eq!(read.result.map(AuthResult::name), Some(result.as_str()));
+                prop_assert_eq!(read.property("smtp.x"), Some(value.as_str()));
+            }
+        }
+
+        /// Whatever follows our id directly, it is not our id any more.
+        #[test]
+        fn a_look_alike_is_another_id(tail in "[a-z.-]{1,20}", open in "[(]?") {
+            let field = format!(" mx.example.org{open}{tail}; spf=pass smtp.mailfrom=x");
+            prop_assert!(parse(field.as_bytes()).is_none_or(|read| read.authserv_id != "mx.example.org"));
+        }
+    }
+}

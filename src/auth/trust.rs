@@ -1,0 +1,172 @@
+//! `method = "trust"`: the Authentication-Results of our own MTA, and of nobody else (RFC 8601 sections 5 and 7.1).
+//!
+//! Anybody can write a field with our authserv-id into a message. A field is believed only from the block of trace
+//! fields that our own servers wrote, and a method only if all fields in that block agree on it.
+//!
+//! The block ends at the first Received field that another host wrote, and at the one after our border: a Received of
+//! ours whose client is no host of ours. What a client sends stands below that, also a Received with our name in it.
+//! Filters put their field above our Received or right below it; so may a sender's own field stand there, if the MTA
+//! does not remove it as RFC 8601 section 5 asks. Hence the rule that all must agree.
+
+use super::alignment::{comparable, is_aligned, is_same};
+use super::proof::{Evidence, SpfEvidence, only_from};
+use super::results::{self, MethodResult, Received, Results};
+use super::{AuthResult, Authentication, DkimOutcome, spf};
+use crate::mail::{Address, Envelope, Message};
+use crate::trail::Step;
+
+/// Examines one message; asks nobody.
+pub(super) fn examine(ids: &[String], hostname: &str, envelope: &Envelope, message: &Message) -> Authentication {
+    let fields = believed(ids, hostname, message);
+    let from = only_from(message);
+    let (dmarc, enforced) = match &from {
+        Some(from) => judge_dmarc(&fields, from),
+        None => (AuthResult::PermError, false),
+    };
+    let evidence = Evidence {
+        spf: envelope.sender.address().map_or_else(SpfEvidence::none, |sender| judge_spf(&fields, sender)),
+        dkim: judge_dkim(&fields),
+        dmarc_pass: from.as_ref().filter(|_| dmarc == AuthResult::Pass).map(|from| from.domain().to_owned()),
+    };
+    let mut found = Authentication::conclude(evidence, envelope, from.as_ref(), dmarc, enforced);
+    found.steps = fields
+        .iter()
+        .map(|field| {
+            let methods: Vec<_> = field.methods.iter().map(|m| format!("{}={}", m.method, name_of(m))).collect();
+            let detail = format!("by {}: {}", field.authserv_id, methods.join(", "));
+            Step { step: "auth", rule: "authentication-results".to_owned(), result: "match", detail }
+        })
+        .collect();
+    if fields.is_empty() {
+        let detail = format!("no field of {} in the trace block of our own servers", ids.join(", "));
+        found.steps.push(Step { step: "auth", rule: "authentication-results".to_owned(), result: "no match", detail });
+    }
+    found
+}
+
+fn name_of(method: &MethodResult) -> &'static str {
+    method.result.map_or("?", AuthResult::name)
+}
+
+/// The fields that our own MTA wrote.
+fn believed(ids: &[String], hostname: &str, message: &Message) -> Vec<Results> {
+    let is_ours = |name: &str| {
+        ids.iter().any(|id| id.eq_ignore_ascii_case(name)) || (!hostname.is_empty() && is_same(hostname, name))
+    };
+    let mut fields = Vec::new();
+    let mut past_border = false;
+    for field in message.fields() {
+        if field.is("Received") {
+            let received = results::parse_received(field.raw());
+            match received {
+                Some(received) if !past_border && received.by.as_deref().is_some_and(is_ours) => {
+                    past_border = is_border(&received);
+                }
+                _ => break,
+            }
+        } else if field.is("Authentication-Results") {
+            fields.extend(
+                results::parse(field.raw())
+                    .filter(|read| ids.iter().any(|id| id.eq_ignore_ascii_case(&read.authserv_id))),
+            );
+        }
+    }
+    fields
+}
+
+/// Whether a Received of ours is the one that took the message from outside. Unclear counts as outside.
+fn is_border(received: &Received) -> bool {
+    received.has_from && received.client.is_none_or(spf::is_public)
+}
+
+/// The results of one method, field by field; fields that are silent about it are left out.
+fn by_field<'r>(fields: &'r [Results], method: &'r str) -> impl Iterator<Item = Vec<&'r MethodResult>> {
+    fields
+        .iter()
+        .map(move |field| field.methods.iter().filter(|m| m.method == method).collect::<Vec<_>>())
+        .filter(|results| !results.is_empty())
+}
+
+/// SPF of MAIL FROM, for the very sender of this envelope. A result without smtp.mailfrom is about HELO.
+fn judge_spf(fields: &[Results], sender: &Address) -> SpfEvidence {
+    let mut judged: Option<AuthResult> = None;
+    for result in by_field(fields, "spf").flatten() {
+        let Some(identity) = result.property("smtp.mailfrom") else { continue };
+        let is_sender = match Address::parse(identity) {
+            Some(address) => address.is_same_mailbox(sender),
+            None => is_same(identity.trim_start_matches('@'), sender.domain()),
+        };
+        let here = match result.result {
+            Some(AuthResult::Pass) if !is_sender => AuthResult::None,
+            Some(result) => result,
+            None => AuthResult::PermError,
+        };
+        // The first word stands, unless a later one is worse: a pass counts only where nobody disagrees.
+        judged = Some(match judged {
+            Some(before) if before != AuthResult::Pass => before,
+            _ => here,
+        });
+    }
+    match judged {
+        Some(result) => SpfEvidence { result, domain: Some(sender.domain().to_owned()), but: None },
+        None => SpfEvidence::none(),
+    }
+}
+
+/// The signatures of the topmost field that has any; a pass stands only if every other field with signatures has it.
+fn judge_dkim(fields: &[Results]) -> Vec<DkimOutcome> {
+    let outcomes = |results: Vec<&MethodResult>| -> Vec<DkimOutcome> {
+        results
+            .into_iter()
+            .filter_map(|result| {
+                let domain = signing_domain(result)?;
+                Some(DkimOutcome { domain, result: result.result.unwrap_or(AuthResult::PermError) })
+            })
+            .collect()
+    };
+    let mut lists = by_field(fields, "dkim").map(outcomes);
+    let mut first = lists.next().unwrap_or_default();
+    for other in lists {
+        for outcome in first.iter_mut().filter(|outcome| outcome.result == AuthResult::Pass) {
+            let confirmed = other.iter().any(|o| o.result == AuthResult::Pass && is_same(&o.domain, &outcome.domain));
+            if !confirmed {
+                outcome.result = AuthResult::Neutral;
+            }
+        }
+    }
+    first
+}
+
+/// header.d, or the domain of header.i, which must lie in d= (RFC 6376 section 3.5).
+fn signing_domain(result: &MethodResult) -> Option<String> {
+    let identity = result.property("header.i").map(|i| i.rsplit_once('@').map_or(i, |(_, domain)| domain));
+    match (result.property("header.d"), identity) {
+        (Some(domain), Some(identity)) if !is_aligned(domain, identity) => None,
+        (Some(domain), _) | (None, Some(domain)) => comparable(domain),
+        (None, None) => None,
+    }
+}
+
+/// DMARC of the From domain. A field does not tell what the domain asks for, unless it has policy.dmarc; so a fail
+/// counts as enforced if it is not said to be `none`.
+fn judge_dmarc(fields: &[Results], from: &Address) -> (AuthResult, bool) {
+    let mut judged: Option<(AuthResult, bool)> = None;
+    for result in by_field(fields, "dmarc").flatten() {
+        let about_from = result.property("header.from").is_some_and(|domain| {
+            let domain = domain.rsplit_once('@').map_or(domain, |(_, domain)| domain);
+            is_same(domain, from.domain())
+        });
+        let here = match result.result {
+            Some(AuthResult::Pass) if !about_from => AuthResult::None,
+            Some(result) => result,
+            None => AuthResult::PermError,
+        };
+        let enforced = here == AuthResult::Fail
+            && !result.property("policy.dmarc").is_some_and(|policy| policy.eq_ignore_ascii_case("none"));
+        judged = Some(match judged {
+            Some(before) if before.0 != AuthResult::Pass => before,
+            _ => (here, enforced),
+        });
+    }
+    judged.unwrap_or((AuthResult::None, false))
+}

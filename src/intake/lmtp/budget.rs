@@ -1,0 +1,121 @@
+//! How much of the memory messages may use at once (`limits.memory`): a message reserves its octets before it is let in,
+//! and keeps them until its delivery is done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// One permit of the semaphore, in octets: its counts are of 32 bits.
+const UNIT: u64 = 1024;
+
+/// The octets all messages share.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    free: Arc<Semaphore>,
+    units: u32,
+}
+
+impl Budget {
+    /// A budget of so many octets.
+    pub fn new(octets: u64) -> Self {
+        let units = units(octets).min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
+        Self { free: Arc::new(Semaphore::new(units as usize)), units }
+    }
+
+    /// Reserves octets if they are free. Who asks for more than there is at all gets all of it.
+    pub fn try_reserve(&self, octets: u64) -> Option<Reservation> {
+        let permit = self.free.clone().try_acquire_many_owned(units(octets).min(self.units)).ok()?;
+        Some(Reservation { budget: self.clone(), permit })
+    }
+
+    /// Reserves octets, and waits for them at most so long; in the order of asking, so that a large message is not put off
+    /// for ever by small ones.
+    pub async fn reserve(&self, octets: u64, wait: Duration) -> Option<Reservation> {
+        let acquire = self.free.clone().acquire_many_owned(units(octets).min(self.units));
+        let permit = tokio::time::timeout(wait, acquire).await.ok()?.ok()?;
+        Some(Reservation { budget: self.clone(), permit })
+    }
+
+    /// Octets that nobody has reserved.
+    pub fn free(&self) -> u64 {
+        self.free.available_permits() as u64 * UNIT
+    }
+}
+
+/// Octets reserved for one message; given back when dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: Budget,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Reservation {
+    /// How many octets.
+    pub fn octets(&self) -> u64 {
+        self.permit.num_permits() as u64 * UNIT
+    }
+
+    /// Makes it at least so many octets, if they are free. Never waits: two messages that wait for each other would wait
+    /// for ever.
+    pub fn grow_to(&mut self, octets: u64) -> bool {
+        let Some(more) = octets.checked_sub(self.octets()).filter(|&more| more > 0) else { return true };
+        match self.budget.try_reserve(more) {
+            Some(reservation) => {
+                self.permit.merge(reservation.permit);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Gives back what is over so many octets.
+    pub fn shrink_to(&mut self, octets: u64) {
+        let more = self.permit.num_permits().saturating_sub(units(octets) as usize);
+        drop(self.permit.split(more));
+    }
+}
+
+fn units(octets: u64) -> u32 {
+    u32::try_from(octets.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_are_reserved_and_given_back() {
+        let budget = Budget::new(10 * UNIT);
+        let mut first = budget.try_reserve(4 * UNIT + 1).expect("free octets");
+        assert_eq!((first.octets(), budget.free()), (5 * UNIT, 5 * UNIT));
+        assert!(budget.try_reserve(6 * UNIT).is_none());
+        assert!(first.grow_to(8 * UNIT));
+        assert!(!first.grow_to(11 * UNIT));
+        assert_eq!(first.octets(), 8 * UNIT);
+        first.shrink_to(1);
+        assert_eq!((first.octets(), budget.free()), (UNIT, 9 * UNIT));
+        drop(first);
+        assert_eq!(budget.free(), 10 * UNIT);
+    }
+
+    #[test]
+    fn who_asks_for_more_than_all_gets_all() {
+        let budget = Budget::new(UNIT);
+        assert_eq!(budget.try_reserve(u64::MAX).map(|reservation| reservation.octets()), Some(UNIT));
+    }
+
+    #[tokio::test]
+    async fn a_reservation_waits_for_another_to_end() {
+        let budget = Budget::new(UNIT);
+        let first = budget.try_reserve(1).expect("free octets");
+        assert!(budget.reserve(1, Duration::ZERO).await.is_none());
+        let second = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.reserve(1, Duration::from_secs(60)).await.is_some() }
+        });
+        tokio::task::yield_now().await;
+        drop(first);
+        assert!(second.await.expect("task"));
+    }
+}

@@ -1,0 +1,6 @@
+//! How mail comes in.
+
+mod dialog;
+mod lmtp_server;
+mod lmtp_session;
+mod postfix_client;
