@@ -42,7 +42,10 @@ pub struct Outgoing {
 impl Postfix {
     /// Prepares the directory and the configuration; does not start yet, so that it can be wired first.
     pub fn prepare() -> Self {
-        assert!(nix::unistd::Uid::effective().is_root(), "the tests with a real Postfix need root: sudo make test-postfix");
+        assert!(
+            nix::unistd::Uid::effective().is_root(),
+            "the tests with a real Postfix need root: sudo make test-postfix"
+        );
         // Short, because the paths of Unix sockets are.
         let dir = tempfile::Builder::new().prefix("mh").rand_bytes(5).tempdir_in("/tmp").unwrap();
         // Postfix's and the pipe's user must reach what is below.
@@ -152,9 +155,9 @@ impl Postfix {
     /// what it would have bounced as SOFTBOUNCE.
     pub fn wait_deferred(&self, queue_id: &str) -> String {
         self.wait_for(&format!("{queue_id} to be deferred"), || {
-            self.deliveries(queue_id).into_iter().find(|line| {
-                line.contains("status=deferred") || line.contains("status=SOFTBOUNCE")
-            })
+            self.deliveries(queue_id)
+                .into_iter()
+                .find(|line| line.contains("status=deferred") || line.contains("status=SOFTBOUNCE"))
         })
     }
 
@@ -213,7 +216,7 @@ myhostname = mx.example.com
 mydestination =
 mynetworks = 127.0.0.0/8
 inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
+inet_protocols = all
 alias_maps =
 recipient_delimiter = +
 smtpd_authorized_xclient_hosts = 127.0.0.0/8

@@ -72,8 +72,9 @@ impl Site {
         let program = format!("{} --config {}", program(&postfix).display(), postfix.path("mailhatch.toml").display());
         let output = match variant {
             Variant::Lmtp => postfix.wire(&["enable", "--yes", "--variant", "lmtp", "--socket", &socket, DOMAIN]),
-            Variant::Pipe => postfix
-                .wire(&["enable", "--yes", "--variant", "pipe", "--program", &program, "--user", USER, DOMAIN]),
+            Variant::Pipe => {
+                postfix.wire(&["enable", "--yes", "--variant", "pipe", "--program", &program, "--user", USER, DOMAIN])
+            }
         };
         assert!(output.status.success(), "{output:?}");
         postfix.start();
@@ -181,7 +182,11 @@ to = "{log}"
     pub fn send(&self, submission: &Submission) -> Vec<String> {
         let queue_id = self.postfix.send(submission);
         let lines = self.postfix.wait_done(&queue_id);
-        assert!(!lines.is_empty() && lines.iter().all(|line| line.contains("status=sent")), "{lines:#?}\n{}", self.service_log());
+        assert!(
+            !lines.is_empty() && lines.iter().all(|line| line.contains("status=sent")),
+            "{lines:#?}\n{}",
+            self.service_log()
+        );
         lines
     }
 
@@ -201,7 +206,10 @@ to = "{log}"
         if self.variant == Variant::Lmtp {
             let expected = format!("said: {beginning}");
             let expected = [expected, format!("({beginning}")];
-            assert!(replies.len() == 1 && expected.iter().any(|part| replies[0].contains(part)), "no {beginning}: {replies:#?}");
+            assert!(
+                replies.len() == 1 && expected.iter().any(|part| replies[0].contains(part)),
+                "no {beginning}: {replies:#?}"
+            );
         }
     }
 }

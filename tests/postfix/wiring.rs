@@ -24,7 +24,8 @@ fn snapshot(postfix: &Postfix) -> BTreeMap<String, String> {
 }
 
 fn value(postfix: &Postfix, parameter: &str) -> String {
-    let output = std::process::Command::new("postconf").arg("-c").arg(postfix.config_dir()).args(["-h", parameter]).output();
+    let output =
+        std::process::Command::new("postconf").arg("-c").arg(postfix.config_dir()).args(["-h", parameter]).output();
     String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
 }
 
@@ -39,8 +40,11 @@ fn disable_restores_the_configuration_to_the_byte() {
     for variant in ["lmtp", "pipe"] {
         let postfix = Postfix::prepare();
         // Lists with members of the site's own, and one that is not set.
-        postfix.set(&["transport_maps=inline:{a.example=smtp:b}", "smtpd_discard_ehlo_keywords=chunking",
-            "virtual_mailbox_maps=inline:{x@y.example=z}"]);
+        postfix.set(&[
+            "transport_maps=inline:{a.example=smtp:b}",
+            "smtpd_discard_ehlo_keywords=chunking",
+            "virtual_mailbox_maps=inline:{x@y.example=z}",
+        ]);
         let before = snapshot(&postfix);
         good(&postfix.wire(&["enable", "--yes", "--variant", variant, "mail.example.com"]));
         assert_ne!(snapshot(&postfix), before);
@@ -71,7 +75,9 @@ fn a_dry_run_shows_the_changes_and_makes_none() {
     let postfix = Postfix::prepare();
     let before = snapshot(&postfix);
     let shown = good(&postfix.wire(&["enable", "--dry-run", "mail.example.com"]));
-    for part in ["transport_maps = ", "virtual_mailbox_domains = ", "mailhatch-lmtp unix", "lmtp_send_xforward_command=yes"] {
+    for part in
+        ["transport_maps = ", "virtual_mailbox_domains = ", "mailhatch-lmtp unix", "lmtp_send_xforward_command=yes"]
+    {
         assert!(shown.contains(part), "no {part} in:\n{shown}");
     }
     assert_eq!(snapshot(&postfix), before);
