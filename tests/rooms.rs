@@ -1,7 +1,9 @@
 //! One integration-test binary; a module a room.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod auth;
-mod intake;
 mod route;
+mod intake;
+mod auth;
+mod ledger;
+mod app;
 mod support;
