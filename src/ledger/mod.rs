@@ -77,6 +77,11 @@ impl Ledger {
         Self { worker: Arc::new(Worker::new(Arc::clone(&shared))), shared }
     }
 
+    /// Makes the state directory if it is not there, so that a large message has a place before the first question.
+    pub fn prepare(&self) -> Result<(), LedgerError> {
+        self.shared.paths.prepare_state_dir()
+    }
+
     /// The ledger of a configuration that was read again: this one with the new limits, if the state directory is the same.
     /// What this process has not been able to write down yet stays known.
     pub fn reloaded(&self, config: &Config) -> Self {
