@@ -9,6 +9,7 @@ mod facts;
 mod faults;
 mod instance;
 mod load;
+mod notices;
 mod service;
 mod smtp;
 #[path = "../support/mod.rs"]
