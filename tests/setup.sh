@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the tests need beside the Rust toolchain: a real Postfix. Installs only what is
+# Installs what the tests need beside the Rust toolchain: a real Postfix and the tools of OpenDKIM. Installs only what is
 # missing, asks nothing, and says what it does. Needs root, or sudo without a password.
 set -eu
 
@@ -26,6 +26,8 @@ done <<'PROGRAMS'
 postfix postfix
 postconf postfix
 smtp-source postfix
+opendkim-genkey opendkim-tools
+opendkim-testmsg opendkim-tools
 PROGRAMS
 
 if [ -n "$missing" ]; then

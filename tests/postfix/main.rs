@@ -13,7 +13,6 @@ mod notices;
 mod service;
 mod smtp;
 #[path = "../support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with the rooms' tests, which use more of it")]
 mod support;
 mod verdicts;
 mod wiring;

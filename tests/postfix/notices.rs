@@ -46,7 +46,7 @@ over_lmtp_and_pipe! {
     fn a_forged_sender_is_not_written_to(variant) {
         let names = NameServer::start(spf_zone());
         let site = Site::start_with_name_server(variant, &names);
-        let replies = site.send(&to_nobody("forged").from_client(STRANGER));
+        let replies = site.send(&to_nobody("forged").by_client(STRANGER));
         site.assert_reply(&replies, "250 2.0.0 rejected: unknown-address");
         assert!(site.held().contains("unknown-address"), "{}", site.held());
         site.postfix.assert_nobody_was_written_to();
@@ -99,7 +99,7 @@ fn mail_to_the_world_is_seen() {
     let mut postfix = Postfix::prepare();
     postfix.start();
     let local = Client { address: "127.0.0.1", name: "localhost", helo: "localhost" };
-    let sent = Submission::new("", &["jane@example.org"], message("seen")).from_client(local);
+    let sent = Submission::new("", &["jane@example.org"], message("seen")).by_client(local);
     let queue_id = postfix.send(&sent);
     postfix.wait_done(&queue_id);
     assert_eq!(postfix.outgoing().len(), 1);
