@@ -61,6 +61,7 @@ fn take(config: &std::path::Path, arguments: Arguments) -> u8 {
             defer(refusal.status, refusal.public, &mut output)
         }
     };
+    crash_point("answered");
     engine.telemetry().release();
     status
 }
