@@ -1,7 +1,8 @@
 //! One integration-test binary; a module a room.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod route;
-mod intake;
 mod auth;
+mod intake;
+mod route;
 mod support;
+mod telemetry;
