@@ -2,3 +2,5 @@
 #![allow(dead_code, reason = "each room uses its own part")]
 
 pub mod name_server;
+
+pub mod http_server;
