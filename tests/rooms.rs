@@ -1,7 +1,6 @@
 //! One integration-test binary; a module a room.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod app;
 mod auth;
 mod intake;
 mod ledger;

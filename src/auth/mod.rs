@@ -16,8 +16,8 @@ mod verify;
 use std::fmt;
 use std::net::IpAddr;
 
-use proof::Evidence;
 pub use proof::SenderProof;
+use proof::Evidence;
 use resolver::Resolver;
 pub use resolver::TimeLimits;
 

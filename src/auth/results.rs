@@ -301,7 +301,9 @@ mod tests {
                 "RFC 8601 B.6",
                 " example.com;\r\n dkim=pass reason=\"good signature\"\r\n header.i=@mail-router.example.net;\r\n \
                  dkim=fail reason=\"bad signature\" header.i=@newyork.example.com",
-                Some("example.com|dkim=pass header.i=@mail-router.example.net|dkim=fail header.i=@newyork.example.com"),
+                Some(
+                    "example.com|dkim=pass header.i=@mail-router.example.net|dkim=fail header.i=@newyork.example.com",
+                ),
             ),
             (
                 "RFC 8601 B.7: comments everywhere",
@@ -361,16 +363,8 @@ mod tests {
                 " from a (a.example [IPv6:2001:db8::1]) by mx (Postfix); x",
                 Some(("mx", true, Some("2001:db8::1"))),
             ),
-            (
-                "made here",
-                " by mx.example.com (Postfix, from userid 0) id 4X; x",
-                Some(("mx.example.com", false, None)),
-            ),
-            (
-                "literal in HELO",
-                " from [127.0.0.1] (x [203.0.113.7]) by mx; x",
-                Some(("mx", true, Some("203.0.113.7"))),
-            ),
+            ("made here", " by mx.example.com (Postfix, from userid 0) id 4X; x", Some(("mx.example.com", false, None))),
+            ("literal in HELO", " from [127.0.0.1] (x [203.0.113.7]) by mx; x", Some(("mx", true, Some("203.0.113.7")))),
             ("by in HELO", " from by (x [203.0.113.7]) by mx; x", Some(("mx", true, Some("203.0.113.7")))),
             ("by in a comment", " from a (by evil [203.0.113.7]) by mx; x", Some(("mx", true, Some("203.0.113.7")))),
             ("no address", " from a by mx; x", Some(("mx", true, None))),
