@@ -178,4 +178,8 @@ impl App for Gate {
     fn wants_authentication(&self) -> bool {
         self.app.wants_authentication()
     }
+
+    fn check<'a>(&'a self) -> BoxFuture<'a, Result<String, String>> {
+        self.app.check()
+    }
 }

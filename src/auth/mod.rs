@@ -19,7 +19,7 @@ use std::net::IpAddr;
 pub use proof::SenderProof;
 use proof::Evidence;
 use resolver::Resolver;
-pub use resolver::TimeLimits;
+pub use resolver::{NameServerCheck, TimeLimits};
 
 use crate::config::{AuthMethod, Config, ConfigError};
 use crate::mail::{Address, Envelope, Message};
@@ -156,6 +156,14 @@ impl Authenticator {
             AuthMethod::Off => Authentication { summary: "authentication is off".to_owned(), ..Default::default() },
             AuthMethod::Trust => trust::examine(&self.authserv_ids, &self.hostname, envelope, message),
             AuthMethod::Verify => verify::examine(&self.resolver, &self.hostname, envelope, message).await,
+        }
+    }
+
+    /// Asks every name server by itself whether it answers; nothing where no DNS is used. For `mailhatch check`.
+    pub async fn check(&self) -> Result<Vec<NameServerCheck>, String> {
+        match self.method {
+            AuthMethod::Verify => self.resolver.check(&self.hostname).await,
+            AuthMethod::Off | AuthMethod::Trust => Ok(Vec::new()),
         }
     }
 
