@@ -28,7 +28,7 @@ use crate::mail::{Content, Envelope, Message, Recipient};
 use crate::notice::{Foreseen, Notifier, Rejected};
 use crate::route::{Route, Routes, Unrouted};
 use crate::screen::Screen;
-use crate::telemetry::{LogLine, Telemetry};
+use crate::telemetry::{LogLine, Telemetry, TimedStep};
 use crate::trail::Trail;
 
 /// How long a second copy waits for the first one's end before it is deferred.
@@ -128,7 +128,9 @@ impl Engine {
         let outcomes = join_all(each).await;
         for outcome in &outcomes {
             self.telemetry.log(&self.log_line(&walk, outcome, started.elapsed()));
+            self.telemetry.count(outcome);
         }
+        self.telemetry.observe(TimedStep::Total, started.elapsed());
         outcomes
     }
 

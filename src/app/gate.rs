@@ -178,6 +178,10 @@ impl App for Gate {
     fn wants_authentication(&self) -> bool {
         self.app.wants_authentication()
     }
+
+    fn check<'a>(&'a self) -> BoxFuture<'a, Result<String, String>> {
+        self.app.check()
+    }
 }
 
 #[cfg(test)]
