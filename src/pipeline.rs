@@ -25,7 +25,7 @@ use crate::disposition::{Deferral, Outcome, Rejection, Status, Verdict};
 use crate::intake::Deliver;
 use crate::ledger::{Begin, Claim, HeldCopy, Ledger, LedgerError};
 use crate::mail::{Content, Envelope, Message, Recipient};
-use crate::notice::{Notifier, Rejected};
+use crate::notice::{Foreseen, Notifier, Rejected};
 use crate::route::{Route, Routes, Unrouted};
 use crate::screen::Screen;
 use crate::telemetry::{LogLine, Telemetry};
@@ -89,6 +89,16 @@ impl Engine {
     /// The configuration in force.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What was done before.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Where log lines go.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     /// What would become of a message, with every step, if the application said yes. Changes nothing, writes to nobody.
@@ -356,22 +366,34 @@ impl Engine {
         walk.authentication.get_or_init(|| examine).await.clone()
     }
 
+    /// The rest of the walk without doing anything.
     async fn foresee(&self, walk: &Walk, considered: Considered) -> Outcome {
         let Considered { decision, mut outcome, id: _ } = considered;
+        let mut foreseen = None;
         outcome.verdict = match decision {
-            Decision::Deliver(_) => Verdict::Delivered,
+            Decision::Deliver(route) => {
+                let app = self.apps.get(&route.mailbox.app);
+                if self.config.auth.events && app.is_some_and(|app| app.wants_authentication()) {
+                    self.authentication(walk).await;
+                }
+                outcome.app = Some(route.mailbox.app.clone());
+                Verdict::Delivered
+            }
             Decision::Hold { rule, detail } => Verdict::Held { rule, detail },
-            Decision::Ignore { rule, detail } => Verdict::Ignored { rule, detail },
-            Decision::Reject(rejection) => Verdict::Rejected(rejection),
+            Decision::Ignore { rule, detail } => {
+                foreseen = Some(Foreseen::machine_made());
+                Verdict::Ignored { rule, detail }
+            }
+            Decision::Reject(rejection) => {
+                let authentication = async { self.authentication(walk).await };
+                let (envelope, message) = (&walk.envelope, &walk.message);
+                foreseen = Some(self.notifier.foresee(envelope, message, &self.routes, authentication).await);
+                Verdict::Rejected(rejection)
+            }
         };
-        if matches!(outcome.verdict, Verdict::Ignored { .. } | Verdict::Rejected(_)) {
-            let authentication = async { self.authentication(walk).await };
-            let machine_made = matches!(outcome.verdict, Verdict::Ignored { .. });
-            let foreseen =
-                self.notifier.foresee(&walk.envelope, &walk.message, machine_made, &self.routes, authentication).await;
-            outcome.trail.push(foreseen.step());
-            outcome.foreseen_notice = Some(foreseen);
-        }
+        outcome.trail.extend(walk.authentication.get().into_iter().flat_map(|known| known.steps.clone()));
+        outcome.trail.extend(foreseen.as_ref().map(Foreseen::step));
+        outcome.foreseen_notice = foreseen;
         outcome
     }
 

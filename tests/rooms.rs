@@ -1,7 +1,11 @@
 //! One integration-test binary; a module a room.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod route;
-mod intake;
 mod auth;
+mod config;
+mod intake;
+mod ledger;
+mod pipeline;
+mod route;
+mod screen;
 mod support;

@@ -3,8 +3,19 @@
 //! The only room that knows HTTP. It never decides what becomes of the mail: it says what the application
 //! answered, and `pipeline` and `disposition` draw the conclusion.
 
+mod answer;
+mod endpoint;
 mod event;
+mod event_json;
+mod gate;
+mod gitlab;
+mod gitlab_lookup;
+mod http;
+mod mime;
+mod spool;
+mod webhook;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +23,9 @@ use futures_util::future::BoxFuture;
 
 pub use event::{Event, EventId};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{AppKind, Config, ConfigError};
 use crate::disposition::Status;
+use gate::Gate;
 
 /// What the application said, and understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,12 +76,23 @@ pub trait App: Send + Sync + std::fmt::Debug {
 
 /// All applications of a configuration by name.
 #[derive(Clone, Debug)]
-pub struct Apps(std::collections::HashMap<String, Arc<dyn App>>);
+pub struct Apps(HashMap<String, Arc<dyn App>>);
 
 impl Apps {
     /// Reads secrets and URLs; connects to nothing.
-    pub fn new(_config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self(std::collections::HashMap::new()))
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        let mut apps = HashMap::new();
+        for app in &config.apps {
+            let name = &app.name.value;
+            let inner: Arc<dyn App> = match app.kind {
+                AppKind::Gitlab => Arc::new(gitlab::Gitlab::new(config, app)?),
+                AppKind::Spool => Arc::new(spool::Spool::new(config, app)?),
+                AppKind::Webhook => Arc::new(webhook::Webhook::new(config, app)?),
+            };
+            let gate: Arc<dyn App> = Arc::new(Gate::new(name, inner, app.concurrency, app.timeout));
+            apps.insert(name.clone(), gate);
+        }
+        Ok(Self(apps))
     }
 
     /// The application of a name.

@@ -6,18 +6,21 @@
 mod alignment;
 mod dkim;
 mod dmarc;
+mod field_reader;
 mod proof;
+mod received;
 mod resolver;
 mod results;
 mod spf;
+mod spf_record;
 mod trust;
 mod verify;
 
 use std::fmt;
 use std::net::IpAddr;
 
-pub use proof::SenderProof;
 use proof::Evidence;
+pub use proof::SenderProof;
 use resolver::Resolver;
 pub use resolver::TimeLimits;
 
@@ -156,6 +159,24 @@ impl Authenticator {
             AuthMethod::Off => Authentication { summary: "authentication is off".to_owned(), ..Default::default() },
             AuthMethod::Trust => trust::examine(&self.authserv_ids, &self.hostname, envelope, message),
             AuthMethod::Verify => verify::examine(&self.resolver, &self.hostname, envelope, message).await,
+        }
+    }
+
+    /// Whether the name servers answer, for the `check` command; the error says what to do. Any answer will do, also
+    /// that there is no such record.
+    pub async fn check_name_servers(&self) -> Result<(), String> {
+        let dns = self.resolver.dns().await?;
+        let name = format!("{}.", self.hostname.trim_end_matches('.'));
+        let question = spf::text_records(dns, &name);
+        match tokio::time::timeout(self.resolver.limits().message, question).await {
+            Ok(Ok(_) | Err(spf::NoAnswer::Nothing)) => Ok(()),
+            Ok(Err(spf::NoAnswer::Fault(error))) => Err(format!(
+                "the name servers do not answer a question about {} ({error}): look at auth.nameservers or /etc/resolv.conf",
+                self.hostname
+            )),
+            Err(_) => {
+                Err("the name servers do not answer in time: look at auth.nameservers or /etc/resolv.conf".to_owned())
+            }
         }
     }
 

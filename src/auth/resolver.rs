@@ -75,15 +75,13 @@ fn build(name_servers: &[SocketAddr], limits: TimeLimits) -> Result<MessageAuthe
     } else {
         unique(name_servers)
     };
-    let resolver = TokioResolver::builder_with_config(
-        ResolverConfig::from_name_servers(servers),
-        TokioRuntimeProvider::default(),
-    )
-    .with_options(options(limits))
-    // Without this the builder reads the system's CA bundle, and fails on a host that has none; TLS is never used.
-    .with_tls_config(no_tls()?)
-    .build()
-    .map_err(|error| format!("the resolver cannot be built: {error}"))?;
+    let resolver =
+        TokioResolver::builder_with_config(ResolverConfig::from_name_servers(servers), TokioRuntimeProvider::default())
+            .with_options(options(limits))
+            // Without this the builder reads the system's CA bundle, and fails on a host that has none; TLS is never used.
+            .with_tls_config(no_tls()?)
+            .build()
+            .map_err(|error| format!("the resolver cannot be built: {error}"))?;
     Ok(MessageAuthenticator(resolver))
 }
 

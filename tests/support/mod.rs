@@ -2,3 +2,7 @@
 #![allow(dead_code, reason = "each room uses its own part")]
 
 pub mod name_server;
+
+pub mod config;
+pub mod http_server;
+pub mod service;

@@ -1,0 +1,175 @@
+//! A stock GitLab, by the API that mail_room uses: `POST /api/v4/internal/mail_room/MAILBOX`, the raw message as the body.
+//!
+//! GitLab only ever says "queued". Whatever it finds wrong later, it tells the sender itself; so do not we.
+
+use std::convert::Infallible;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use futures_util::future::BoxFuture;
+use reqwest::Body;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::Value;
+
+use super::answer::{self, HttpAnswer, printable};
+use super::gitlab_lookup::ForGitlab;
+use super::http::Http;
+use super::{Answer, App, AppError, Event};
+use crate::config::{AppConfig, Config, ConfigError, Secret};
+use crate::disposition::Status;
+
+/// GitLab refuses a token that is one second ahead of its own clock, and takes one that is up to five minutes old.
+const BACK_DATED: Duration = Duration::from_secs(5);
+
+/// One GitLab.
+#[derive(Debug)]
+pub(super) struct Gitlab {
+    http: Http,
+    key: hmac::Key,
+    random: SystemRandom,
+}
+
+impl Gitlab {
+    /// Reads the secret file; connects to nothing.
+    pub fn new(config: &Config, app: &AppConfig) -> Result<Self, ConfigError> {
+        let http = Http::new(config, app)?;
+        if let (Some(url), None) = (&app.url, http.endpoint().join(&[])) {
+            return Err(config.error_at(url, "the url of a GitLab has no part behind a ?"));
+        }
+        let Some(path) = &app.secret_file else {
+            return Err(config.error_at(&app.name, "this app has no secret_file"));
+        };
+        let key = Secret::read(&path.value).and_then(|secret| read_key(&secret)).map_err(|message| {
+            config.error_at(path, format!("{message}; it is the file that GitLab's incoming_email secret_file names"))
+        })?;
+        Ok(Self { http, key, random: SystemRandom::new() })
+    }
+
+    async fn deliver(&self, event: &Event) -> Result<Answer, AppError> {
+        let mailbox = event.route.mailbox.name.value.as_str();
+        let url = self.http.endpoint().join(&["api", "v4", "internal", "mail_room", mailbox]);
+        let url = url.ok_or_else(|| self.broken("its url cannot be extended"))?;
+        let message = ForGitlab::new(&event.message, &event.route);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(message.len()));
+        headers.insert("gitlab-mailroom-api-request", self.token(SystemTime::now())?);
+        if let Ok(id) = HeaderValue::from_str(event.id.as_str()) {
+            headers.insert("idempotency-key", id);
+        }
+        let pieces = message.pieces().map(Ok::<_, Infallible>);
+        let body = Body::wrap_stream(futures_util::stream::iter(pieces));
+        let answer = self.http.post(url, headers, body).await?;
+        self.understand(&answer)
+    }
+
+    fn understand(&self, answer: &HttpAnswer) -> Result<Answer, AppError> {
+        let json = answer.json();
+        let success = json.as_ref().and_then(|object| object.get("success")).and_then(Value::as_bool);
+        match (answer.status, success) {
+            (200..=299, Some(true)) => Ok(Answer::Delivered("GitLab queued it".to_owned())),
+            (400, Some(false)) => {
+                let reason = json.as_ref().and_then(|object| object.get("message")).and_then(Value::as_str);
+                let reason = printable(reason.unwrap_or("without a reason"), 200);
+                Ok(Answer::Delivered(format!("GitLab refused it and has told the sender itself: {reason}")))
+            }
+            (401, _) => {
+                let mut error = answer::not_taken(&self.http.asked(), answer);
+                if let AppError::Unavailable { detail, .. } = &mut error {
+                    detail.push_str(
+                        "; GitLab answers so, too, where incoming e-mail is not enabled, or the mailbox is neither \
+                         incoming_email nor service_desk_email, or has no secret_file there",
+                    );
+                }
+                Err(error)
+            }
+            _ => Err(answer::not_taken(&self.http.asked(), answer)),
+        }
+    }
+
+    fn token(&self, now: SystemTime) -> Result<HeaderValue, AppError> {
+        let mut nonce = [0; 12];
+        self.random.fill(&mut nonce).map_err(|_| self.broken("the system gives no random numbers"))?;
+        let nonce: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
+        let issued_at = (now - BACK_DATED).duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut value = HeaderValue::from_str(&sign(&self.key, &nonce, issued_at))
+            .map_err(|_| self.broken("no token can be made"))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    fn broken(&self, why: &str) -> AppError {
+        AppError::Unavailable {
+            status: Status::SYSTEM,
+            public: "the application cannot be reached at the moment".to_owned(),
+            detail: format!("{}: {why}", self.http.asked()),
+            retry_after: None,
+            alarm: true,
+        }
+    }
+}
+
+impl App for Gitlab {
+    fn hand_over<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<Answer, AppError>> {
+        Box::pin(self.deliver(event))
+    }
+
+    fn wants_authentication(&self) -> bool {
+        false
+    }
+}
+
+/// GitLab itself takes strict base64 that decodes to exactly 32 bytes, and answers 500 to everything else.
+fn read_key(secret: &Secret) -> Result<hmac::Key, String> {
+    let bytes = STANDARD.decode(secret.expose()).map(Secret::new).map_err(|_| "the secret file is no base64")?;
+    match bytes.expose().len() {
+        32 => Ok(hmac::Key::new(hmac::HMAC_SHA256, bytes.expose())),
+        other => Err(format!("the secret has {other} bytes, but GitLab takes only 32")),
+    }
+}
+
+/// A JSON Web Token (RFC 7519) by HS256, with the claims in mail_room's order.
+fn sign(key: &hmac::Key, nonce: &str, issued_at: u64) -> String {
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#);
+    let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"nonce":"{nonce}","iat":{issued_at},"iss":"gitlab-mailroom"}}"#));
+    let signed = format!("{header}.{claims}");
+    let signature = URL_SAFE_NO_PAD.encode(hmac::sign(key, signed.as_bytes()));
+    format!("{signed}.{signature}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes 0 to 31.
+    const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    #[test]
+    fn the_token_is_the_one_that_ruby_jwt_makes() {
+        let key = read_key(&Secret::new(SECRET.into())).expect("key");
+        assert_eq!(
+            sign(&key, "0123456789abcdef01234567", 1_700_000_000),
+            "eyJhbGciOiJIUzI1NiJ9.eyJub25jZSI6IjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2NyIsImlhdCI6MTcwMDAwMDAwMCwiaXNzIjoiZ2l0bGFi\
+             LW1haWxyb29tIn0.HhTjssJHC1BSDOr5AKYIQXBy4Q9W-dbzXWLTCiPLkgU"
+        );
+    }
+
+    #[test]
+    fn only_a_secret_that_gitlab_takes_is_taken() {
+        let rows: &[(&str, &str, bool)] = &[
+            ("32 bytes", SECRET, true),
+            ("31 bytes", &STANDARD.encode([1; 31]), false),
+            ("33 bytes", &STANDARD.encode([1; 33]), false),
+            ("no padding", SECRET.trim_end_matches('='), false),
+            ("URL alphabet", &STANDARD.encode([0xff; 32]).replace('/', "_"), false),
+            ("a blank", &format!(" {SECRET}"), false),
+            ("empty", "", false),
+        ];
+        for (name, text, good) in rows {
+            assert_eq!(read_key(&Secret::new((*text).into())).is_ok(), *good, "{name}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Asking an application over HTTP: one client an application, with kept connections.
+//!
+//! No redirect is followed, no proxy variable is read, and an answer is read whole, up to a limit. What an answer means
+//! is not decided here but in `answer`.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{Body, Client, Response, Url};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
+use tokio::sync::OnceCell;
+
+use super::AppError;
+use super::answer::{self, HttpAnswer};
+use super::endpoint::Endpoint;
+use crate::config::{AppConfig, Config, ConfigError};
+
+/// Largest answer that is read, in octets.
+const LARGEST_ANSWER: usize = 1024 * 1024;
+
+/// A connection that takes longer to open is given up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An idle connection is closed by us before common applications close it (Node.js: 5 s): a request sent into a closing
+/// connection fails without our knowing whether it arrived.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The way to one application.
+#[derive(Debug)]
+pub(super) struct Http {
+    app: String,
+    endpoint: Endpoint,
+    extra_roots: Vec<CertificateDer<'static>>,
+    timeout: Duration,
+    client: OnceCell<Client>,
+}
+
+impl Http {
+    /// Reads `url` and `ca_file`; connects to nothing.
+    pub fn new(config: &Config, app: &AppConfig) -> Result<Self, ConfigError> {
+        let Some(url) = &app.url else {
+            return Err(config.error_at(&app.name, "this app has no url"));
+        };
+        let endpoint = Endpoint::parse(&url.value).map_err(|message| config.error_at(url, message))?;
+        let extra_roots = match &app.ca_file {
+            Some(path) => read_certificates(&path.value).map_err(|message| config.error_at(path, message))?,
+            None => Vec::new(),
+        };
+        Ok(Self { app: app.name.value.clone(), endpoint, extra_roots, timeout: app.timeout, client: OnceCell::new() })
+    }
+
+    /// Where the application is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Who is asked, for log lines.
+    pub fn asked(&self) -> String {
+        format!("{} at {}", self.app, self.endpoint)
+    }
+
+    /// Sends one request and reads the whole answer, in the application's `timeout`.
+    pub async fn post(&self, url: Url, headers: HeaderMap, body: Body) -> Result<HttpAnswer, AppError> {
+        let client = self.client.get_or_try_init(async || self.build()).await?;
+        let failed = |error: reqwest::Error| answer::failure(&self.asked(), self.timeout, &error);
+        let response = client.post(url).headers(headers).body(body).send().await.map_err(failed)?;
+        read_answer(response).await.map_err(failed)
+    }
+
+    /// Built at the first request: reading the system's certificates takes milliseconds, and a process for one message that
+    /// never asks must not pay them.
+    fn build(&self) -> Result<Client, AppError> {
+        let tls = self.tls_config().map_err(|error| answer::no_client(&self.asked(), &error))?;
+        let mut builder = Client::builder()
+            .user_agent(concat!("mailhatch/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .http1_only()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(self.timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT);
+        if let Some(socket) = self.endpoint.socket() {
+            builder = builder.unix_socket(socket);
+        }
+        builder.build().map_err(|error| answer::no_client(&self.asked(), &error))
+    }
+
+    fn tls_config(&self) -> Result<ClientConfig, rustls::Error> {
+        let provider = Arc::new(default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+        if !self.endpoint.is_tls() {
+            // A host without any certificate authority can still ask over a Unix socket.
+            return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
+        }
+        let verifier = Verifier::new_with_extra_roots(self.extra_roots.iter().cloned(), provider)?;
+        Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+    }
+}
+
+fn read_certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let shown = path.display();
+    let text = fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
+    let certificates = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("{shown} is no file of PEM certificates: {error}"))?;
+    if certificates.is_empty() {
+        return Err(format!("{shown} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"));
+    }
+    // A certificate that nothing could be checked against is a mistake that should show now, not at the first mail.
+    let mut roots = RootCertStore::empty();
+    for certificate in &certificates {
+        roots.add(certificate.clone()).map_err(|error| format!("{shown} holds a broken certificate: {error}"))?;
+    }
+    Ok(certificates)
+}
+
+async fn read_answer(mut response: Response) -> Result<HttpAnswer, reqwest::Error> {
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let mut answer = HttpAnswer {
+        status: response.status().as_u16(),
+        content_type: header(CONTENT_TYPE),
+        location: header(LOCATION),
+        retry_after: header(RETRY_AFTER).and_then(|value| answer::retry_after(&value, SystemTime::now())),
+        body: Vec::new(),
+        is_whole: true,
+    };
+    while let Some(chunk) = response.chunk().await? {
+        let room = LARGEST_ANSWER - answer.body.len();
+        answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            answer.is_whole = false;
+            break;
+        }
+    }
+    Ok(answer)
+}

@@ -1,0 +1,114 @@
+//! A directory as the application: `PATH/EVENT-ID/` with `event.json` and `message.eml`.
+//!
+//! An event appears whole or not at all, and an event that is there is not written again.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use futures_util::future::BoxFuture;
+
+use super::event_json::EventJson;
+use super::{Answer, App, AppError, Event};
+use crate::config::{AppConfig, Config, ConfigError, EventPart};
+use crate::disposition::Status;
+use crate::durable::{self, Part};
+
+/// One spool directory.
+#[derive(Debug)]
+pub(super) struct Spool {
+    app: String,
+    path: PathBuf,
+    parts: Vec<EventPart>,
+    wants_authentication: bool,
+}
+
+impl Spool {
+    /// Looks at nothing: a directory that is missing now may be mounted later.
+    pub fn new(config: &Config, app: &AppConfig) -> Result<Self, ConfigError> {
+        let Some(path) = &app.path else {
+            return Err(config.error_at(&app.name, "this app has no path"));
+        };
+        Ok(Self {
+            app: app.name.value.clone(),
+            path: path.value.clone(),
+            parts: app.parts.clone(),
+            wants_authentication: config.auth.events,
+        })
+    }
+
+    async fn deliver(&self, event: &Event) -> Result<Answer, AppError> {
+        let (path, parts, owned) = (self.path.clone(), self.parts.clone(), event.clone());
+        let written = tokio::task::spawn_blocking(move || write(&path, &parts, &owned)).await;
+        // A panic while writing is a fault of ours that must not cost the message.
+        let written = written.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        written.map_err(|error| failure(&self.app, &self.path, &error))?;
+        Ok(Answer::Delivered(format!("written to {}", self.path.join(event.id.as_str()).display())))
+    }
+}
+
+impl App for Spool {
+    fn hand_over<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<Answer, AppError>> {
+        Box::pin(self.deliver(event))
+    }
+
+    fn wants_authentication(&self) -> bool {
+        self.wants_authentication
+    }
+}
+
+fn write(path: &Path, parts: &[EventPart], event: &Event) -> io::Result<()> {
+    let write_json = |out: &mut dyn Write| EventJson::new(event, parts).write(out);
+    let write_message = |out: &mut dyn Write| event.message.content().write_to(out);
+    let parts = [Part { name: "message.eml", write: &write_message }, Part { name: "event.json", write: &write_json }];
+    durable::write_directory(path, event.id.as_str(), &parts)
+}
+
+/// What it means that an event cannot be written.
+fn failure(app: &str, path: &Path, error: &io::Error) -> AppError {
+    use io::ErrorKind as E;
+    let path = path.display();
+    let (status, alarm, advice) = match error.kind() {
+        E::StorageFull | E::QuotaExceeded => {
+            (Status::SYSTEM_FULL, true, "make room: whoever reads the spool must remove what it has taken".to_owned())
+        }
+        E::NotFound | E::NotADirectory => {
+            (Status::CONFIGURATION, true, format!("create {path} for mailhatch's user, or change path"))
+        }
+        E::PermissionDenied | E::ReadOnlyFilesystem => {
+            (Status::CONFIGURATION, true, format!("let mailhatch's user write to {path}"))
+        }
+        _ => (Status::SYSTEM, false, "look at the disk and at the system's log".to_owned()),
+    };
+    AppError::Unavailable {
+        status,
+        public: "the message cannot be stored at the moment".to_owned(),
+        detail: format!("{app} at {path}: {error}; {advice}"),
+        retry_after: None,
+        alarm,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_cannot_take_an_event_says_what_to_do() {
+        use io::ErrorKind as E;
+        let rows: &[(E, Status, bool, &str)] = &[
+            (E::StorageFull, Status::SYSTEM_FULL, true, "make room"),
+            (E::QuotaExceeded, Status::SYSTEM_FULL, true, "make room"),
+            (E::NotFound, Status::CONFIGURATION, true, "create /spool"),
+            (E::NotADirectory, Status::CONFIGURATION, true, "create /spool"),
+            (E::PermissionDenied, Status::CONFIGURATION, true, "user write"),
+            (E::ReadOnlyFilesystem, Status::CONFIGURATION, true, "user write"),
+            (E::Other, Status::SYSTEM, false, "look at the disk"),
+        ];
+        for (kind, want, act, word) in rows {
+            let error = failure("app", Path::new("/spool"), &(*kind).into());
+            let AppError::Unavailable { status, alarm, detail, public, .. } = error else { panic!("{kind}: refused") };
+            assert_eq!((status, alarm), (*want, *act), "{kind}");
+            assert!(detail.contains(word) && !public.contains("/spool"), "{kind}: {detail}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Any HTTP application, by Standard Webhooks (<https://www.standardwebhooks.com>): the event as JSON, signed.
+
+use std::io::{self, BufWriter, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream;
+use reqwest::Body;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use ring::hmac;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use super::answer::{self, HttpAnswer, printable};
+use super::event_json::EventJson;
+use super::http::Http;
+use super::{Answer, App, AppError, Event};
+use crate::config::{AppConfig, Config, ConfigError, EventPart, Secret};
+use crate::disposition::Status;
+
+/// An event of a message up to this size is written as a whole; that of a larger one is written twice, once for the
+/// signature and once into the connection, so that it never stands in memory as a whole.
+const WRITTEN_WHOLE: u64 = 256 * 1024;
+
+/// What goes into the connection at once.
+const CHUNK: usize = 64 * 1024;
+
+/// The reason for a sender whose application gave none.
+const NO_REASON: &str = "the application does not take this message";
+
+/// Longest reason that is passed on, in characters.
+const LONGEST_REASON: usize = 500;
+
+/// One application behind a webhook.
+#[derive(Debug)]
+pub(super) struct Webhook {
+    http: Http,
+    key: hmac::Key,
+    parts: Vec<EventPart>,
+    wants_authentication: bool,
+}
+
+/// A body with what its headers need to know.
+struct Signed {
+    signature: String,
+    length: u64,
+    body: Body,
+}
+
+impl Webhook {
+    /// Reads the secret file; connects to nothing.
+    pub fn new(config: &Config, app: &AppConfig) -> Result<Self, ConfigError> {
+        let http = Http::new(config, app)?;
+        let Some(path) = &app.secret_file else {
+            return Err(config.error_at(&app.name, "this app has no secret_file"));
+        };
+        let key = Secret::read(&path.value)
+            .and_then(|secret| read_key(&secret))
+            .map_err(|message| config.error_at(path, message))?;
+        Ok(Self { http, key, parts: app.parts.clone(), wants_authentication: config.auth.events })
+    }
+
+    async fn deliver(&self, event: &Event) -> Result<Answer, AppError> {
+        let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let signed = self.sign(event, timestamp).await?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(signed.length));
+        headers.insert("webhook-timestamp", HeaderValue::from(timestamp));
+        let id = HeaderValue::from_str(event.id.as_str()).map_err(|_| self.broken("an event id is no header value"))?;
+        headers.insert("webhook-id", id.clone());
+        headers.insert("idempotency-key", id);
+        let signature = HeaderValue::from_str(&signed.signature);
+        headers.insert("webhook-signature", signature.map_err(|_| self.broken("a signature is no header value"))?);
+        let answer = self.http.post(self.http.endpoint().url().clone(), headers, signed.body).await?;
+        self.understand(&answer)
+    }
+
+    fn understand(&self, answer: &HttpAnswer) -> Result<Answer, AppError> {
+        let json = answer.json();
+        let text = |name: &str| json.as_ref().and_then(|object| object.get(name)).and_then(Value::as_str);
+        match text("result") {
+            Some("reject") => {
+                let reason = printable(text("reason").unwrap_or_default(), LONGEST_REASON);
+                Ok(Answer::Rejected(if reason.is_empty() { NO_REASON.to_owned() } else { reason }))
+            }
+            Some("drop") => {
+                let reason = printable(text("reason").unwrap_or_default(), LONGEST_REASON);
+                Ok(Answer::Dropped(if reason.is_empty() { "the application dropped it".to_owned() } else { reason }))
+            }
+            _ if answer.is_success() && answer.is_whole && !answer.is_page() => {
+                Ok(Answer::Delivered(format!("the application answered {}", answer.status)))
+            }
+            _ => Err(answer::not_taken(&self.http.asked(), answer)),
+        }
+    }
+
+    async fn sign(&self, event: &Event, timestamp: u64) -> Result<Signed, AppError> {
+        let mut signer = Signer::new(&self.key, event.id.as_str(), timestamp);
+        if event.message.size() <= WRITTEN_WHOLE {
+            let mut body = Vec::new();
+            EventJson::new(event, &self.parts)
+                .write(&mut body)
+                .and_then(|()| signer.write_all(&body))
+                .map_err(|error| self.broken(&format!("the event cannot be written: {error}")))?;
+            return Ok(Signed { length: body.len() as u64, signature: signer.finish(), body: Body::from(body) });
+        }
+        let (event, parts) = (event.clone(), self.parts.clone());
+        let (signed, signature) = oneshot::channel();
+        let (chunks, receiver) = mpsc::channel(2);
+        tokio::task::spawn_blocking(move || write_twice(&event, &parts, signer, signed, chunks));
+        // Without an answer the task failed or panicked, and has said why in its own place.
+        let written = signature.await.map_err(|_| self.broken("the event could not be written"))?;
+        let (signature, length) =
+            written.map_err(|error| self.broken(&format!("the event cannot be written: {error}")))?;
+        let body = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
+        Ok(Signed { signature, length, body: Body::wrap_stream(body) })
+    }
+
+    fn broken(&self, why: &str) -> AppError {
+        AppError::Unavailable {
+            status: Status::SYSTEM,
+            public: "the application cannot be reached at the moment".to_owned(),
+            detail: format!("{}: {why}", self.http.asked()),
+            retry_after: None,
+            alarm: true,
+        }
+    }
+}
+
+impl App for Webhook {
+    fn hand_over<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<Answer, AppError>> {
+        Box::pin(self.deliver(event))
+    }
+
+    fn wants_authentication(&self) -> bool {
+        self.wants_authentication
+    }
+}
+
+fn read_key(secret: &Secret) -> Result<hmac::Key, String> {
+    // The specification's own examples leave the padding out.
+    let engine = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let advice = "make one with: (printf whsec_; openssl rand -base64 32)";
+    let Some(text) = secret.expose().strip_prefix(b"whsec_") else {
+        return Err(format!("a webhook secret begins with whsec_: {advice}"));
+    };
+    let bytes = engine.decode(text).map(Secret::new);
+    let bytes = bytes.map_err(|_| format!("what stands behind whsec_ is no base64: {advice}"))?;
+    match bytes.expose().len() {
+        24..=64 => Ok(hmac::Key::new(hmac::HMAC_SHA256, bytes.expose())),
+        other => Err(format!("a webhook secret has 24 to 64 bytes, this one {other}: {advice}")),
+    }
+}
+
+type Written = io::Result<(String, u64)>;
+
+fn write_twice(
+    event: &Event,
+    parts: &[EventPart],
+    mut signer: Signer,
+    signed: oneshot::Sender<Written>,
+    chunks: mpsc::Sender<io::Result<Bytes>>,
+) {
+    let json = EventJson::new(event, parts);
+    let written = json.write(&mut signer).map(|()| (signer.length, signer.finish())).map(|(n, text)| (text, n));
+    let good = written.is_ok();
+    if signed.send(written).is_err() || !good {
+        return;
+    }
+    let mut out = BufWriter::with_capacity(CHUNK, Chunks(&chunks));
+    if let Err(error) = json.write(&mut out).and_then(|()| out.flush()) {
+        // The request has ended, or ends now, short of its Content-Length.
+        let _ = chunks.blocking_send(Err(error));
+    }
+}
+
+/// Signs what is written to it.
+struct Signer {
+    context: hmac::Context,
+    length: u64,
+}
+
+impl Signer {
+    /// The signed content is `id.timestamp.body`.
+    fn new(key: &hmac::Key, id: &str, timestamp: u64) -> Self {
+        let mut context = hmac::Context::with_key(key);
+        context.update(format!("{id}.{timestamp}.").as_bytes());
+        Self { context, length: 0 }
+    }
+
+    fn finish(self) -> String {
+        format!("v1,{}", STANDARD.encode(self.context.sign()))
+    }
+}
+
+impl Write for Signer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.context.update(bytes);
+        self.length += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Passes on what is written to it; waits where the application is slow.
+struct Chunks<'a>(&'a mpsc::Sender<io::Result<Bytes>>);
+
+impl Write for Chunks<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let chunk = Ok(Bytes::copy_from_slice(bytes));
+        self.0.blocking_send(chunk).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_the_one_of_the_specification() {
+        // The example of the Standard Webhooks reference libraries.
+        let key = read_key(&Secret::new(b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_vec())).expect("key");
+        let mut signer = Signer::new(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330);
+        signer.write_all(br#"{"test": 2432232314}"#).expect("write");
+        assert_eq!(signer.finish(), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn only_a_secret_of_the_right_form_is_taken() {
+        let rows: &[(&str, String, bool)] = &[
+            ("24 bytes", format!("whsec_{}", STANDARD.encode([1; 24])), true),
+            ("64 bytes", format!("whsec_{}", STANDARD.encode([1; 64])), true),
+            ("no padding", format!("whsec_{}", STANDARD.encode([1; 32]).trim_end_matches('=')), true),
+            ("23 bytes", format!("whsec_{}", STANDARD.encode([1; 23])), false),
+            ("65 bytes", format!("whsec_{}", STANDARD.encode([1; 65])), false),
+            ("no prefix", STANDARD.encode([1; 32]), false),
+            ("no base64", "whsec_!".into(), false),
+            ("empty", String::new(), false),
+        ];
+        for (name, text, good) in rows {
+            assert_eq!(read_key(&Secret::new(text.clone().into_bytes())).is_ok(), *good, "{name}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Who is at an event right now: one locked byte an event in a file without content.
+//!
+//! Open file description locks (fcntl_locking(2)) end with the process however it ends, so no claim is ever stale, and
+//! nothing has to be cleaned up after a crash. They are no rows in the database, because a row would outlive a SIGKILL.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc::{self, off_t};
+
+use super::error::LedgerError;
+use super::shared::{inherit_owner, row_key};
+use crate::app::EventId;
+
+/// What is claimed: handing the event over, or sending its notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Right {
+    HandOver,
+    Notice,
+}
+
+/// The claims of one state directory.
+#[derive(Debug)]
+pub(super) struct Claims {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    file: Option<File>,
+    /// A lock does not conflict with another of the same open file, so what this process holds is kept here.
+    taken: HashSet<off_t>,
+}
+
+/// A claim; dropped, it is free again.
+#[derive(Debug)]
+pub(super) struct ByteLock {
+    claims: Arc<Claims>,
+    offset: off_t,
+}
+
+impl Claims {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, state: Mutex::default() }
+    }
+
+    /// `None`: another process, or another task of this one, has it.
+    pub(super) fn take(self: &Arc<Self>, right: Right, id: &EventId) -> Result<Option<ByteLock>, LedgerError> {
+        let offset = offset_of(right, id);
+        let mut state = self.state();
+        if state.taken.contains(&offset) {
+            return Ok(None);
+        }
+        match fcntl(self.file(&mut state)?, FcntlArg::F_OFD_SETLK(&byte(offset, libc::F_WRLCK))) {
+            Ok(_) => {}
+            Err(Errno::EAGAIN | Errno::EACCES) => return Ok(None),
+            Err(error) => return Err(LedgerError::file("lock a byte of", &self.path, &error.into())),
+        }
+        state.taken.insert(offset);
+        Ok(Some(ByteLock { claims: Arc::clone(self), offset }))
+    }
+
+    /// Whether anybody has it.
+    pub(super) fn is_taken(&self, right: Right, id: &EventId) -> Result<bool, LedgerError> {
+        let offset = offset_of(right, id);
+        let mut state = self.state();
+        if state.taken.contains(&offset) {
+            return Ok(true);
+        }
+        let mut lock = byte(offset, libc::F_WRLCK);
+        fcntl(self.file(&mut state)?, FcntlArg::F_OFD_GETLK(&mut lock))
+            .map_err(|error| LedgerError::file("look for a lock in", &self.path, &error.into()))?;
+        Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+    }
+
+    /// The open file; opened anew if the one in the directory is another, because other processes lock that one.
+    fn file<'s>(&self, state: &'s mut State) -> Result<&'s File, LedgerError> {
+        let cannot = |error: io::Error| LedgerError::file("open", &self.path, &error);
+        if let Some(file) = &state.file {
+            let ours = file.metadata().map_err(cannot)?;
+            let same =
+                std::fs::metadata(&self.path).is_ok_and(|now| (now.dev(), now.ino()) == (ours.dev(), ours.ino()));
+            if !same && !state.taken.is_empty() {
+                return Err(LedgerError::new(format!(
+                    "{} was removed or replaced while messages were being handed over: nothing new is begun until they are done",
+                    self.path.display()
+                )));
+            }
+            if !same {
+                state.file = None;
+            }
+        }
+        if state.file.is_none() {
+            let file = OpenOptions::new().create(true).write(true).truncate(false).mode(0o640).open(&self.path);
+            state.file = Some(file.map_err(cannot)?);
+            inherit_owner(&self.path).map_err(cannot)?;
+        }
+        state.file.as_ref().ok_or_else(|| LedgerError::new("the claims file is not open"))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ByteLock {
+    fn drop(&mut self) {
+        let mut state = self.claims.state();
+        if let Some(file) = &state.file {
+            // Cannot fail for a range that is locked; and if it did, the event would only be deferred.
+            let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&byte(self.offset, libc::F_UNLCK)));
+        }
+        state.taken.remove(&self.offset);
+    }
+}
+
+fn byte(offset: off_t, kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: offset,
+        l_len: 1,
+        l_pid: 0,
+    }
+}
+
+/// 62 bits of the id, and one for the right. Two events on the same byte would only wait for each other.
+fn offset_of(right: Right, id: &EventId) -> off_t {
+    let bits = off_t::BITS - 2;
+    let number = row_key(id).iter().fold(0_u64, |number, &byte| number << 8 | u64::from(byte)) & ((1 << bits) - 1);
+    let right = match right {
+        Right::HandOver => 0,
+        Right::Notice => 1,
+    };
+    (number | right << bits) as off_t
+}

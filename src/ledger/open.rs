@@ -1,0 +1,160 @@
+//! Opening the database, and making it the first time.
+//!
+//! A new one is made under another name and linked in when it is whole, so that any process sees either none or a whole
+//! one; a file that is there but is no ledger is an error, never a reason to make a new one.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::{LedgerError, beside, corrupt};
+use super::shared::{Paths, inherit_owner};
+
+/// The version of the tables, kept in `PRAGMA user_version`.
+const VERSION: i64 = 1;
+
+/// How long another process may hold the write lock. A transaction takes milliseconds.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// `delivery` may grow to millions of rows: the key is the table itself, and the one index grows at its end only, because
+/// `begun` is the time of the insertion; it costs one more page a commit and saves the expiry from walking the table.
+const TABLES: &str = "
+    CREATE TABLE delivery (id BLOB PRIMARY KEY, begun INTEGER NOT NULL, delivered INTEGER) STRICT, WITHOUT ROWID;
+    CREATE INDEX delivery_begun ON delivery (begun);
+    CREATE TABLE refusal (id BLOB PRIMARY KEY, first INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX refusal_first ON refusal (first);
+    CREATE TABLE notice (id BLOB PRIMARY KEY, time INTEGER NOT NULL, sent INTEGER NOT NULL, address TEXT NOT NULL,
+                         domain TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX notice_time ON notice (time);
+    CREATE INDEX notice_address ON notice (address, time);
+    CREATE INDEX notice_domain ON notice (domain, time);
+    CREATE INDEX notice_reserved ON notice (sent) WHERE sent = 0;
+    CREATE TABLE chore (name TEXT PRIMARY KEY, done INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 1;
+";
+
+/// An open database, and which file it is.
+#[derive(Debug)]
+pub(super) struct Database {
+    pub(super) connection: Connection,
+    file: (u64, u64),
+    durable: Option<bool>,
+}
+
+impl Database {
+    /// Opens the database; makes it if there is none.
+    pub(super) fn open(paths: &Paths) -> Result<Self, LedgerError> {
+        let path = paths.database.as_path();
+        if identity(path).is_none() {
+            paths.prepare_state_dir()?;
+            create(path)?;
+        }
+        let Some(file) = identity(path) else {
+            return Err(LedgerError::file("find", path, &std::io::ErrorKind::NotFound.into()));
+        };
+        let connection = connect(path).map_err(|error| LedgerError::database(path, &error))?;
+        let version = version(&connection).map_err(|error| LedgerError::database(path, &error))?;
+        match version {
+            VERSION => {}
+            0 => return Err(LedgerError::new(corrupt(path, "it has no tables"))),
+            newer => {
+                return Err(LedgerError::new(format!(
+                    "ledger {} has schema version {newer}, and this mailhatch knows only {VERSION}: a newer mailhatch has used \
+                     it; install that one again",
+                    path.display()
+                )));
+            }
+        }
+        Ok(Self { connection, file, durable: None })
+    }
+
+    /// Fails if the file was removed or replaced since: what is written to it now, no other process would see.
+    pub(super) fn verify(&self, path: &Path) -> Result<(), LedgerError> {
+        if identity(path) == Some(self.file) {
+            return Ok(());
+        }
+        Err(LedgerError::new(format!(
+            "ledger {} was removed or replaced while it was open: it is opened again at the next message",
+            path.display()
+        )))
+    }
+
+    /// Whether the next commits survive a power cut. Those that need not (`NORMAL`) survive the end of the process, even a
+    /// SIGKILL, all the same: only the fsync is saved.
+    pub(super) fn set_durable(&mut self, durable: bool) -> rusqlite::Result<()> {
+        if self.durable != Some(durable) {
+            self.connection.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
+            self.durable = Some(durable);
+        }
+        Ok(())
+    }
+}
+
+/// A connection to a database that is there.
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    // Each `pipe` process is often the last one to close the ledger: it need not pay two fsyncs to tidy up after itself.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
+    // Pages. A process that finds nobody else at the ledger reads the log through: 1 MB of it, not the usual 4 MB, which halves
+    // what a cold `pipe` waits for its first answer.
+    connection.pragma_update(None, "wal_autocheckpoint", 250)?;
+    Ok(connection)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+fn create(path: &Path) -> Result<(), LedgerError> {
+    let cannot = |error: std::io::Error| LedgerError::file("make", path, &error);
+    // SQLite would replay the log of the old file into the new one.
+    let log = beside(path, "-wal");
+    if log.exists() {
+        if identity(path).is_some() {
+            return Ok(());
+        }
+        return Err(LedgerError::new(format!(
+            "ledger {} is missing, but its log {} is there: put the ledger back, or move the log away to begin a new one",
+            path.display(),
+            log.display()
+        )));
+    }
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let temporary = tempfile::Builder::new().prefix(".tmp-ledger-").tempfile_in(directory).map_err(cannot)?;
+    fill(temporary.path()).map_err(|error| LedgerError::database(temporary.path(), &error))?;
+    temporary.as_file().set_permissions(fs::Permissions::from_mode(0o640)).map_err(cannot)?;
+    inherit_owner(temporary.path()).map_err(cannot)?;
+    temporary.as_file().sync_all().map_err(cannot)?;
+    // Closed before it has its name: closing it later would drop the locks of a connection opened in the meantime (fcntl(2)).
+    match temporary.into_temp_path().persist_noclobber(path) {
+        Ok(()) => File::open(directory).and_then(|directory| directory.sync_all()).map_err(cannot),
+        // Another process was faster.
+        Err(_) if identity(path).is_some() => Ok(()),
+        Err(error) => Err(cannot(error.error)),
+    }
+}
+
+fn fill(path: &Path) -> rusqlite::Result<()> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.execute_batch(TABLES)?;
+    // It stays in the file. With it, readers and the writer of several processes do not wait for each other.
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+        let text = "this file system has no shared memory for several processes; state_dir must be on a local disk";
+        return Err(rusqlite::Error::SqliteFailure(code, Some(text.to_owned())));
+    }
+    connection.close().map_err(|(_, error)| error)
+}
+
+/// Device and inode.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}

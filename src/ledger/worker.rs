@@ -1,0 +1,230 @@
+//! The ledger thread: it owns the connection, and puts everything that waits into one transaction.
+//!
+//! So sixteen sessions share one fsync, and no task of the runtime ever waits for a disk. The thread starts with the first
+//! question. After an error the connection is closed, and the next question opens it afresh.
+
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::chores::Chores;
+use super::error::LedgerError;
+use super::open::Database;
+use super::shared::{Shared, seconds};
+
+/// Requests in one transaction at most: it must not hold the write lock for long.
+const BATCH: usize = 256;
+
+/// How long until what could not be written down is tried again, if nobody asks anything in the meantime.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// A question to the ledger, or something to write down.
+pub(super) trait Work: Send + 'static {
+    /// The answer.
+    type Value: Send + 'static;
+    /// It writes down what has happened: the commit must survive a power cut, and is made even if nobody waits for it.
+    const RECORDS: bool = false;
+    /// What can be answered without the database. Claims are taken here, before the transaction begins: whoever held one
+    /// before has committed by then, and the transaction sees it.
+    fn prepare(&mut self, _shared: &Shared) -> Result<Option<Self::Value>, LedgerError> {
+        Ok(None)
+    }
+    /// Its part of the transaction; `now` is in seconds since 1970.
+    fn run(&mut self, transaction: &Connection, shared: &Shared, now: i64) -> Result<Self::Value, Failure>;
+}
+
+/// Why a transaction failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Database(rusqlite::Error),
+    Ledger(LedgerError),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+/// The way to the thread.
+#[derive(Debug)]
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    jobs: Mutex<Option<Sender<Box<dyn Job>>>>,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, jobs: Mutex::new(None) }
+    }
+
+    /// Hands the work to the thread and waits for the answer.
+    pub(super) async fn ask<W: Work>(&self, work: W) -> Result<W::Value, LedgerError> {
+        let (answer, waiting) = oneshot::channel();
+        self.send(Box::new(Task { work, outcome: None, answer }))?;
+        waiting
+            .await
+            .unwrap_or_else(|_| Err(LedgerError::new("the ledger thread ended; the next message starts it again")))
+    }
+
+    fn send(&self, job: Box<dyn Job>) -> Result<(), LedgerError> {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = match &*jobs {
+            None => job,
+            Some(sender) => match sender.send(job) {
+                Ok(()) => return Ok(()),
+                // The thread has panicked.
+                Err(mpsc::SendError(job)) => job,
+            },
+        };
+        let (sender, receiver) = mpsc::channel();
+        // The channel was just made: its other end is here.
+        let _ = sender.send(job);
+        let shared = Arc::clone(&self.shared);
+        std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || Clerk { shared, database: None, chores: Chores::default() }.work(&receiver))
+            .map_err(|error| LedgerError::new(format!("cannot start the ledger thread: {error}")))?;
+        *jobs = Some(sender);
+        Ok(())
+    }
+}
+
+/// Work of any kind with the one who waits for it.
+trait Job: Send {
+    /// False if it is settled, or nobody wants it any more.
+    fn prepare(&mut self, shared: &Shared) -> bool;
+    fn records(&self) -> bool;
+    fn run(&mut self, transaction: &Connection, shared: &Shared, now: i64) -> Result<(), Failure>;
+    /// Answers; with the error, if the transaction failed.
+    fn answer(self: Box<Self>, failure: Option<&LedgerError>);
+}
+
+struct Task<W: Work> {
+    work: W,
+    outcome: Option<Result<W::Value, LedgerError>>,
+    answer: oneshot::Sender<Result<W::Value, LedgerError>>,
+}
+
+impl<W: Work> Job for Task<W> {
+    fn prepare(&mut self, shared: &Shared) -> bool {
+        if !W::RECORDS && self.answer.is_closed() {
+            return false;
+        }
+        self.outcome = self.work.prepare(shared).transpose();
+        self.outcome.is_none()
+    }
+
+    fn records(&self) -> bool {
+        W::RECORDS
+    }
+
+    fn run(&mut self, transaction: &Connection, shared: &Shared, now: i64) -> Result<(), Failure> {
+        self.outcome = Some(Ok(self.work.run(transaction, shared, now)?));
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, failure: Option<&LedgerError>) {
+        let Self { work, mut outcome, answer } = *self;
+        // A claim in the outcome, or in the work, is free before anybody hears of it.
+        drop(work);
+        if let Some(error) = failure {
+            outcome = Some(Err(error.clone()));
+        }
+        if let Some(outcome) = outcome {
+            // Who has stopped waiting gets no answer; a claim that comes back this way is freed.
+            let _ = answer.send(outcome);
+        }
+    }
+}
+
+/// What runs on the thread.
+struct Clerk {
+    shared: Arc<Shared>,
+    database: Option<Database>,
+    chores: Chores,
+}
+
+impl Clerk {
+    fn work(mut self, jobs: &Receiver<Box<dyn Job>>) {
+        loop {
+            let unrecorded = !self.shared.facts().is_empty();
+            match jobs.recv_timeout(self.chores.pause(unrecorded.then_some(RETRY))) {
+                Ok(job) => {
+                    let batch = std::iter::once(job).chain(std::iter::from_fn(|| jobs.try_recv().ok()));
+                    self.serve(batch.take(BATCH).collect());
+                }
+                Err(RecvTimeoutError::Timeout) if unrecorded => self.serve(Vec::new()),
+                Err(RecvTimeoutError::Timeout) => self.chores.step(&self.shared, &mut self.database),
+                Err(RecvTimeoutError::Disconnected) => {
+                    if unrecorded {
+                        self.serve(Vec::new());
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One transaction for the whole batch: all of it is committed before any of it is answered.
+    fn serve(&mut self, mut batch: Vec<Box<dyn Job>>) {
+        let shared = Arc::clone(&self.shared);
+        let (mut open, settled): (Vec<_>, Vec<_>) =
+            batch.drain(..).map(|mut job| (job.prepare(&shared), job)).partition(|(needs_database, _)| *needs_database);
+        for (_, job) in settled {
+            job.answer(None);
+        }
+        if open.is_empty() && shared.facts().is_empty() {
+            return;
+        }
+        let failure = self.commit(open.iter_mut().map(|(_, job)| job)).err();
+        if failure.is_some() {
+            self.database = None;
+        }
+        for (_, job) in open {
+            job.answer(failure.as_ref());
+        }
+    }
+
+    fn commit<'j>(&mut self, jobs: impl Iterator<Item = &'j mut Box<dyn Job>>) -> Result<(), LedgerError> {
+        let path = self.shared.paths.database.as_path();
+        if let Some(database) = &self.database {
+            database.verify(path)?;
+        }
+        let database = match &mut self.database {
+            Some(database) => database,
+            closed => closed.insert(Database::open(&self.shared.paths)?),
+        };
+        let jobs: Vec<_> = jobs.collect();
+        transact(database, &self.shared, jobs).map_err(|failure| match failure {
+            Failure::Database(error) => LedgerError::database(path, &error),
+            Failure::Ledger(error) => error,
+        })
+    }
+}
+
+fn transact(database: &mut Database, shared: &Shared, jobs: Vec<&mut Box<dyn Job>>) -> Result<(), Failure> {
+    let now = seconds(SystemTime::now());
+    let facts: Vec<_> = shared.facts().iter().map(|fact| fact.row()).collect();
+    database.set_durable(!facts.is_empty() || jobs.iter().any(|job| job.records()))?;
+    let transaction = database.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for fact in &facts {
+        fact.write(&transaction)?;
+    }
+    for job in jobs {
+        job.run(&transaction, shared, now)?;
+    }
+    transaction.commit()?;
+    // Those that came in meanwhile stand behind them. Their claims end here.
+    shared.facts().drain(..facts.len());
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Events begun, delivered, refused, and forgotten in time.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mailhatch::ledger::{Begin, Ledger};
+
+use super::{claimed, config, database, id, ledger};
+
+#[tokio::test]
+async fn an_event_is_handed_over_once() {
+    let state = tempfile::tempdir().expect("directory");
+    let ledger = ledger(&state.path().join("made/by/the/ledger"));
+    let claim = claimed(&ledger, 1).await;
+    assert!(matches!(ledger.begin(&id(1)).await, Ok(Begin::InFlight)), "claimed");
+    assert!(matches!(ledger.begin(&id(2)).await, Ok(Begin::New(_))), "another event is not concerned");
+    drop(claim);
+    let claim = claimed(&ledger, 1).await;
+    ledger.finish(claim).await.expect("recorded");
+    let Ok(Begin::Delivered(at)) = ledger.begin(&id(1)).await else { panic!("delivered") };
+    assert!(at <= SystemTime::now() && at > UNIX_EPOCH);
+}
+
+#[tokio::test]
+async fn two_ledgers_of_one_directory_know_the_same() {
+    let state = tempfile::tempdir().expect("directory");
+    let (one, other) = (ledger(state.path()), ledger(state.path()));
+    let claim = claimed(&one, 1).await;
+    assert!(matches!(other.begin(&id(1)).await, Ok(Begin::InFlight)));
+    one.finish(claim).await.expect("recorded");
+    assert!(matches!(other.begin(&id(1)).await, Ok(Begin::Delivered(_))));
+}
+
+#[tokio::test]
+async fn a_finish_that_nobody_waits_for_is_recorded() {
+    let state = tempfile::tempdir().expect("directory");
+    let ledger = ledger(state.path());
+    let claim = claimed(&ledger, 1).await;
+    let finish = ledger.finish(claim);
+    // The deadline is over at the first chance.
+    tokio::select! { biased; _ = finish => {} () = std::future::ready(()) => {} }
+    assert!(matches!(ledger.begin(&id(1)).await, Ok(Begin::Delivered(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_at_once_are_all_answered_and_all_recorded() {
+    let state = tempfile::tempdir().expect("directory");
+    let ledger = Arc::new(ledger(state.path()));
+    let tasks: Vec<_> = (0..1000)
+        .map(|number| {
+            let ledger = Arc::clone(&ledger);
+            // Each event comes twice at the same time.
+            tokio::spawn(async move {
+                let Begin::New(claim) = ledger.begin(&id(number / 2)).await.expect("begun") else { return 0 };
+                ledger.finish(claim).await.expect("recorded");
+                1
+            })
+        })
+        .collect();
+    let mut handed_over = 0;
+    for task in tasks {
+        handed_over += task.await.expect("task");
+    }
+    assert_eq!(handed_over, 500);
+    let delivered: i64 = database(state.path())
+        .query_row("SELECT count(*) FROM delivery WHERE delivered IS NOT NULL", [], |row| row.get(0))
+        .expect("count");
+    assert_eq!(delivered, 500);
+}
+
+#[tokio::test]
+async fn the_first_refusal_is_kept() {
+    let state = tempfile::tempdir().expect("directory");
+    let ledger = ledger(state.path());
+    let first = ledger.first_refusal(&id(1)).await.expect("written");
+    set(&state, "UPDATE refusal SET first = first - 5000");
+    let again = ledger.first_refusal(&id(1)).await.expect("read");
+    assert_eq!(first.duration_since(again).expect("earlier"), Duration::from_secs(5000));
+    set(&state, "UPDATE refusal SET first = first + 500000");
+    let mended = ledger.first_refusal(&id(1)).await.expect("mended");
+    assert!(mended <= SystemTime::now(), "a first time in the future, from a clock that was wrong, begins anew");
+}
+
+#[tokio::test]
+async fn entries_go_after_ten_days_and_not_before() {
+    let state = tempfile::tempdir().expect("directory");
+    let ledger = ledger(state.path());
+    for number in 0..1200 {
+        let claim = claimed(&ledger, number).await;
+        if number % 2 == 0 {
+            ledger.finish(claim).await.expect("recorded");
+        }
+    }
+    ledger.first_refusal(&id(1)).await.expect("written");
+    set(&state, "UPDATE delivery SET begun = begun - 10 * 86400");
+    ledger.expire().await.expect("expired");
+    assert_eq!(count(&state, "delivery"), 1200, "a delivery may have taken an hour");
+    set(&state, "UPDATE delivery SET begun = begun - 3700; UPDATE refusal SET first = first - 10 * 86400 - 100");
+    claimed(&ledger, 7).await;
+    ledger.expire().await.expect("expired");
+    assert_eq!((count(&state, "delivery"), count(&state, "refusal")), (1, 0), "what was begun again is kept");
+}
+
+#[tokio::test]
+async fn expiry_comes_by_itself() {
+    let state = tempfile::tempdir().expect("directory");
+    let ledger_before = ledger(state.path());
+    for number in 0..600 {
+        drop(claimed(&ledger_before, number).await);
+    }
+    set(&state, "UPDATE delivery SET begun = begun - 11 * 86400; DELETE FROM chore");
+    // A new one looks as soon as it has nothing else to do; any question shows how far it is.
+    let ledger = ledger(state.path());
+    drop(claimed(&ledger, 1000).await);
+    while count(&state, "delivery") > 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(matches!(ledger.begin(&id(1000)).await, Ok(Begin::New(_))));
+}
+
+#[tokio::test]
+async fn a_reload_keeps_what_is_claimed() {
+    let state = tempfile::tempdir().expect("directory");
+    let before = ledger(state.path());
+    let claim = claimed(&before, 1).await;
+    let after = before.reloaded(&config(state.path(), "[notice]\ntotal_per_hour = 1\n"));
+    assert!(matches!(after.begin(&id(1)).await, Ok(Begin::InFlight)));
+    before.finish(claim).await.expect("recorded");
+    drop(before);
+    assert!(matches!(after.begin(&id(1)).await, Ok(Begin::Delivered(_))));
+    let elsewhere = tempfile::tempdir().expect("directory");
+    let moved: Ledger = after.reloaded(&config(elsewhere.path(), ""));
+    assert!(matches!(moved.begin(&id(1)).await, Ok(Begin::New(_))), "another state directory is another ledger");
+}
+
+fn set(state: &tempfile::TempDir, statements: &str) {
+    database(state.path()).execute_batch(statements).expect(statements);
+}
+
+fn count(state: &tempfile::TempDir, table: &str) -> i64 {
+    let connection = database(state.path());
+    connection.busy_timeout(Duration::from_secs(5)).expect("timeout");
+    connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("count")
+}

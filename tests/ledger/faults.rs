@@ -1,0 +1,225 @@
+//! A ledger that cannot be used: it says so, and says yes to nothing.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use mailhatch::ledger::{Begin, HeldCopy, Ledger, LedgerError};
+use mailhatch::mail::{Client, Content, Envelope, Message, Recipient, Sender};
+
+use super::{claimed, database, id, ledger};
+
+const MOUNTED: &str = "MAILHATCH_LEDGER_MOUNTED";
+
+async fn refused(ledger: &Ledger, number: u128) -> LedgerError {
+    match ledger.begin(&id(number)).await {
+        Err(error) => error,
+        Ok(other) => panic!("{number} was begun: {other:?}"),
+    }
+}
+
+async fn hold(ledger: &Ledger, number: u128, size: usize) -> Result<(), LedgerError> {
+    let recipient = Recipient::new("in+key@example.com");
+    let (sender, client) = (Sender::Null, Client::default());
+    let envelope = Envelope { sender, recipients: vec![recipient.clone()], client, queue_id: None };
+    let (id, message) = (id(number), Message::parse(Content::whole(vec![b'x'; size])));
+    let (envelope, recipient, message) = (&envelope, &recipient, &message);
+    ledger.hold(&HeldCopy { id: &id, verdict: "ignored", rule: "r", detail: "d", envelope, recipient, message }).await
+}
+
+#[tokio::test]
+async fn a_locked_ledger_defers_and_names_who_locks_it() {
+    let state = tempfile::tempdir().expect("directory");
+    let ledger = ledger(state.path());
+    let claim = claimed(&ledger, 1).await;
+    let other = database(state.path());
+    other.execute_batch("BEGIN EXCLUSIVE").expect("locked");
+    let error = refused(&ledger, 2).await;
+    assert!(error.detail.contains(&format!("locked by process {}", std::process::id())), "{error}");
+    assert!(!error.full);
+
+    let unrecorded = ledger.finish(claim).await.expect_err("not recorded");
+    assert!(unrecorded.to_string().contains("locked by"), "{unrecorded}");
+    let Ok(Begin::Delivered(_)) = ledger.begin(&id(1)).await else { panic!("this process must know it") };
+    let elsewhere = super::ledger(state.path());
+    other.execute_batch("ROLLBACK").expect("free");
+    // Either the first has recorded it by now, or its claim is still there.
+    assert!(matches!(elsewhere.begin(&id(1)).await, Ok(Begin::InFlight | Begin::Delivered(_))));
+    drop(claimed(&ledger, 2).await);
+    assert!(matches!(elsewhere.begin(&id(1)).await, Ok(Begin::Delivered(_))), "recorded with the next batch");
+}
+
+#[tokio::test]
+async fn a_corrupt_ledger_defers_and_is_left_as_it_is() {
+    let good = tempfile::tempdir().expect("directory");
+    drop(claimed(&ledger(good.path()), 1).await);
+    database(good.path()).execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("written through");
+    let whole = fs::read(good.path().join("ledger.sqlite")).expect("ledger");
+    let scribbled = [&whole[..4096], &vec![0x55; whole.len() - 4096][..]].concat();
+    let rows: &[(&str, &[u8])] = &[
+        ("another file", &b"not a ledger ".repeat(1000)),
+        ("empty", b""),
+        ("scribbled over", &scribbled),
+        ("cut off", &whole[..5000]),
+    ];
+    for (name, content) in rows {
+        let state = tempfile::tempdir().expect("directory");
+        let path = state.path().join("ledger.sqlite");
+        fs::write(&path, content).expect("written");
+        let ledger = ledger(state.path());
+        for _ in 0..2 {
+            let error = refused(&ledger, 1).await;
+            assert!(error.detail.contains("is corrupt") && error.detail.contains("away"), "{name}: {error}");
+        }
+        ledger.check().await.expect_err(name);
+        hold(&ledger, 1, 100).await.unwrap_or_else(|error| panic!("{name} keeps mail from being held: {error}"));
+        assert_eq!(fs::read(&path).expect("ledger"), *content, "{name}");
+        fs::remove_file(&path).expect("moved away");
+        for log in ["-wal", "-shm"] {
+            let _ = fs::remove_file(state.path().join(format!("ledger.sqlite{log}")));
+        }
+        drop(claimed(&ledger, 1).await);
+    }
+}
+
+#[tokio::test]
+async fn a_newer_ledger_is_not_touched() {
+    let state = tempfile::tempdir().expect("directory");
+    drop(claimed(&ledger(state.path()), 1).await);
+    database(state.path()).execute_batch("PRAGMA user_version = 7").expect("written");
+    let error = refused(&ledger(state.path()), 2).await;
+    assert!(error.detail.contains("version 7") && error.detail.contains("newer mailhatch"), "{error}");
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_removed_while_it_is_open_is_noticed() {
+    let state = tempfile::tempdir().expect("directory");
+    let ledger = ledger(state.path());
+    drop(claimed(&ledger, 1).await);
+    fs::remove_file(state.path().join("ledger.sqlite")).expect("removed");
+    let error = refused(&ledger, 2).await;
+    assert!(error.detail.contains("removed or replaced"), "{error}");
+    let error = refused(&ledger, 2).await;
+    assert!(error.detail.contains("-wal is there"), "the old log must not be replayed into a new ledger: {error}");
+    fs::remove_file(state.path().join("ledger.sqlite-wal")).expect("removed");
+    let _ = fs::remove_file(state.path().join("ledger.sqlite-shm"));
+    drop(claimed(&ledger, 2).await);
+}
+
+#[tokio::test]
+async fn claims_in_a_file_that_was_removed_are_still_kept() {
+    let state = tempfile::tempdir().expect("directory");
+    let ledger = ledger(state.path());
+    let claim = claimed(&ledger, 1).await;
+    fs::remove_file(state.path().join("claims")).expect("removed");
+    let error = refused(&ledger, 2).await;
+    assert!(error.detail.contains("claims was removed"), "{error}");
+    ledger.finish(claim).await.expect("recorded");
+    drop(claimed(&ledger, 2).await);
+}
+
+#[tokio::test]
+async fn a_state_directory_that_cannot_be_made_defers() {
+    let base = tempfile::tempdir().expect("directory");
+    let file = base.path().join("file");
+    fs::write(&file, "").expect("file");
+    let ledger = ledger(&file.join("state"));
+    let error = refused(&ledger, 1).await;
+    assert!(error.detail.contains("must be a directory"), "{error}");
+    hold(&ledger, 1, 100).await.expect_err("no place to hold it");
+    ledger.first_refusal(&id(1)).await.expect_err("no place to write it");
+}
+
+#[tokio::test]
+async fn check_tells_what_is_there() {
+    let state = tempfile::tempdir().expect("directory");
+    let ledger = ledger(state.path());
+    let claim = claimed(&ledger, 1).await;
+    ledger.finish(claim).await.expect("recorded");
+    hold(&ledger, 1, 10_000).await.expect("held");
+    let report = ledger.check().await.expect("good");
+    assert_eq!((report.deliveries, report.refusals, report.notices, report.held), (1, 0, 0, 1));
+    assert!(report.read_through && report.held_size >= 10_000 && report.size > 0, "{report:?}");
+}
+
+/// Runs one of the tests below in a mount namespace of its own, with a small file system on the directory.
+fn in_a_small_file_system(test: &str, options: &str, then: &str) {
+    let directory = tempfile::tempdir().expect("directory");
+    let namespace = if nix::unistd::geteuid().is_root() { "-m" } else { "-rm" };
+    let script = format!("mount -t tmpfs -o {options} none \"$0\" && {then} exec \"$1\" --exact \"$2\" --nocapture");
+    let program = std::env::current_exe().expect("this program");
+    let may = Command::new("unshare").args([namespace, "mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    if !may.is_ok_and(|output| output.status.success()) {
+        // A container without that right; the rest of the tests does not need it.
+        return;
+    }
+    let output = Command::new("unshare")
+        .args([namespace, "sh", "-c", &script])
+        .args([directory.path(), &program, Path::new(test)])
+        .env(MOUNTED, directory.path())
+        .output()
+        .expect("run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_full_disk_defers_and_loses_nothing() {
+    in_a_small_file_system("ledger::faults::on_a_full_disk", "size=1m", "");
+}
+
+#[tokio::test]
+async fn on_a_full_disk() {
+    let Ok(state) = std::env::var(MOUNTED) else { return };
+    let state = Path::new(&state);
+    let ledger = ledger(state);
+    let before = claimed(&ledger, 0).await;
+    hold(&ledger, 0, 100).await.expect("held");
+    let error = hold(&ledger, 1, 2_000_000).await.expect_err("too much");
+    assert!(error.full && error.detail.contains("free space"), "{error}");
+    assert_eq!(ledger.held_list().await.expect("list").records.len(), 1, "half a copy is none");
+
+    let filler = state.join("filler");
+    while fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&filler)
+        .and_then(|mut f| std::io::Write::write_all(&mut f, &[0; 4096]))
+        .is_ok()
+    {}
+    // The log has room left over for a while.
+    let mut number = 1;
+    let error = loop {
+        match ledger.begin(&id(number)).await {
+            Ok(Begin::New(claim)) => drop(claim),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => break error,
+        }
+        number += 1;
+    };
+    assert!(error.full && error.detail.contains("disk is full"), "{error}");
+    let unrecorded = ledger.finish(before).await.expect_err("not recorded");
+    assert!(unrecorded.0.full, "{unrecorded}");
+    assert!(matches!(ledger.begin(&id(0)).await, Ok(Begin::Delivered(_))), "not handed over twice");
+    ledger.first_refusal(&id(1)).await.expect_err("full");
+
+    fs::remove_file(filler).expect("freed");
+    ledger.settle().await.expect("recorded");
+    drop(claimed(&ledger, number).await);
+    assert!(matches!(super::ledger(state).begin(&id(0)).await, Ok(Begin::Delivered(_))), "recorded at the next chance");
+    hold(&ledger, 1, 100).await.expect("held");
+}
+
+#[test]
+fn a_read_only_disk_defers() {
+    in_a_small_file_system("ledger::faults::on_a_read_only_disk", "size=1m", "mount -o remount,ro none \"$0\" &&");
+}
+
+#[tokio::test]
+async fn on_a_read_only_disk() {
+    let Ok(state) = std::env::var(MOUNTED) else { return };
+    let ledger = ledger(Path::new(&state));
+    let error = refused(&ledger, 1).await;
+    assert!(error.detail.contains("mount it writable"), "{error}");
+    hold(&ledger, 1, 100).await.expect_err("read-only");
+}
