@@ -1,5 +1,6 @@
 //! One integration-test binary; a module a room.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test may say what it saw")]
 
 mod app;
 mod auth;
@@ -9,9 +10,5 @@ mod ledger;
 mod pipeline;
 mod route;
 mod screen;
-mod auth;
-mod intake;
-mod ledger;
-mod route;
 mod support;
 mod telemetry;

@@ -9,8 +9,7 @@ mod syslog;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use line::{Level, LogLine};
@@ -49,8 +48,7 @@ impl Telemetry {
             LogTarget::Stderr => Sink::Stderr,
             LogTarget::Syslog => Sink::Syslog(Mutex::new(Syslog::new("/dev/log"))),
         };
-        Self { format: config.format, sink, waiting: None, dropped: AtomicU64::new(0) }
-        Self { format: config.format, sink, dropped: AtomicU64::new(0), metrics: None }
+        Self { format: config.format, sink, waiting: None, dropped: AtomicU64::new(0), metrics: None }
     }
 
     /// Counts too, for a service that is there to be asked.
@@ -61,14 +59,19 @@ impl Telemetry {
 
     /// Writes nothing: for `demo` and `explain`, whose output is their own.
     pub fn silent() -> Self {
-        Self { format: LogFormat::Logfmt, sink: Sink::Nowhere, waiting: None, dropped: AtomicU64::new(0) }
+        Self {
+            format: LogFormat::Logfmt,
+            sink: Sink::Nowhere,
+            waiting: None,
+            dropped: AtomicU64::new(0),
+            metrics: None,
+        }
     }
 
     /// The same for `pipe`: what goes to standard error waits until the answer is written, because Postfix reads both as
     /// one and wants the enhanced status code first.
     pub fn after_the_answer(config: LogConfig) -> Self {
         Self { waiting: Some(Mutex::default()), ..Self::new(config) }
-        Self { format: LogFormat::Logfmt, sink: Sink::Silent, dropped: AtomicU64::new(0), metrics: None }
     }
 
     /// Writes one line, or counts it as dropped.
