@@ -5,7 +5,7 @@
 //!    └─ ignored, held    └─ rejected, held, notice       └─ unproven: held
 //! ```
 //!
-//! [`Engine::consider`] decides without doing anything, for real mail and for `explain` alike; [`Engine::carry_out`] does it.
+//! `Engine::consider` decides without doing anything, for real mail and for `explain` alike; `Engine::carry_out` does it.
 //! Whatever is unclear ends in `deferred`.
 
 use std::panic::AssertUnwindSafe;

@@ -1,4 +1,4 @@
-//! The reject notice: may we ([`policy`]), what it says (`render`), sending it (`submit`).
+//! The reject notice: may we (`policy`), what it says (`render`), sending it (`submit`).
 //!
 //! Writes to nobody whom SPF or DKIM does not prove. A notice that cannot be handed to the local MTA is an error, and the
 //! message is deferred; it is never dropped in silence.
