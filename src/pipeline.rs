@@ -25,7 +25,7 @@ use crate::disposition::{Deferral, Outcome, Rejection, Status, Verdict};
 use crate::intake::Deliver;
 use crate::ledger::{Begin, Claim, HeldCopy, Ledger, LedgerError};
 use crate::mail::{Content, Envelope, Message, Recipient};
-use crate::notice::{Notifier, Rejected};
+use crate::notice::{Foreseen, Notifier, Rejected};
 use crate::route::{Route, Routes, Unrouted};
 use crate::screen::Screen;
 use crate::telemetry::{LogLine, Telemetry, TimedStep};
@@ -91,6 +91,16 @@ impl Engine {
         &self.config
     }
 
+    /// What was done before.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Where log lines go.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
     /// What would become of a message, with every step, if the application said yes. Changes nothing, writes to nobody.
     pub async fn explain(&self, envelope: Envelope, content: Content) -> Vec<Outcome> {
         let walk = self.walk(envelope, content);
@@ -141,19 +151,23 @@ impl Engine {
     async fn consider(&self, walk: &Walk, recipient: &Recipient, mut trail: Trail) -> Considered {
         let mut outcome = Outcome::new(Verdict::Delivered, self.routes.mask(&recipient.address));
         let mut key = None;
-        let decision = match self.screen.examine(&walk.envelope, &walk.message, &mut trail) {
+        let screened =
+            self.telemetry.time(TimedStep::Screen, || self.screen.examine(&walk.envelope, &walk.message, &mut trail));
+        let decision = match screened {
             Some(hit) => Decision::Ignore { rule: hit.rule, detail: hit.detail },
-            None => match self.routes.find(&walk.message, recipient, &mut trail) {
-                Ok(route) => {
-                    key = Some((route.mailbox.name.value.clone(), route.key.clone()));
-                    note_route(&mut outcome, &route);
-                    self.consider_routed(walk, route, &mut trail).await
+            None => {
+                match self.telemetry.time(TimedStep::Route, || self.routes.find(&walk.message, recipient, &mut trail)) {
+                    Ok(route) => {
+                        key = Some((route.mailbox.name.value.clone(), route.key.clone()));
+                        note_route(&mut outcome, &route);
+                        self.consider_routed(walk, route, &mut trail).await
+                    }
+                    Err(unrouted) => {
+                        note_unrouted(&mut outcome, &unrouted);
+                        Decision::Reject(unknown_address(&unrouted))
+                    }
                 }
-                Err(unrouted) => {
-                    note_unrouted(&mut outcome, &unrouted);
-                    Decision::Reject(unknown_address(&unrouted))
-                }
-            },
+            }
         };
         let id = match &key {
             Some((mailbox, key)) => EventId::of(mailbox, key.reveal(), &walk.message),
@@ -228,7 +242,8 @@ impl Engine {
             authentication,
         };
         crash_point("before-app");
-        let answer = match timeout_at(walk.deadline, app.hand_over(&event)).await {
+        let answer = match self.telemetry.timed(TimedStep::App, timeout_at(walk.deadline, app.hand_over(&event))).await
+        {
             Ok(answer) => answer,
             Err(_) => return deadline_missed("the application"),
         };
@@ -237,7 +252,7 @@ impl Engine {
             Ok(Answer::Delivered(_)) => {
                 crash_point("app-acknowledged");
                 // The application has it, so the answer is 250 whatever the ledger says: 451 would double it.
-                if let Err(error) = self.ledger.finish(claim).await {
+                if let Err(error) = self.telemetry.timed(TimedStep::Ledger, self.ledger.finish(claim)).await {
                     outcome.warning = Some(format!("delivered, but not recorded: {error}"));
                 }
                 crash_point("delivery-recorded");
@@ -262,7 +277,7 @@ impl Engine {
     async fn claim(&self, walk: &Walk, id: &EventId) -> Result<Claim, Box<Verdict>> {
         let patience = walk.deadline.min(Instant::now() + IN_FLIGHT_WAIT);
         loop {
-            match self.ledger.begin(id).await {
+            match self.telemetry.timed(TimedStep::Ledger, self.ledger.begin(id)).await {
                 Ok(Begin::New(claim)) => return Ok(claim),
                 Ok(Begin::Delivered(_)) => return Err(Box::new(Verdict::Duplicate)),
                 Ok(Begin::InFlight) if Instant::now() < patience => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -314,7 +329,8 @@ impl Engine {
             rejection: &rejection,
             routes: &self.routes,
         };
-        match self.notifier.notify(rejected, authentication, &self.ledger, walk.deadline).await {
+        let notified = self.notifier.notify(rejected, authentication, &self.ledger, walk.deadline);
+        match self.telemetry.timed(TimedStep::Notice, notified).await {
             Ok(notice) => {
                 outcome.notice = Some(notice);
                 verdict
@@ -337,7 +353,7 @@ impl Engine {
             recipient,
             message: &walk.message,
         };
-        match self.ledger.hold(&copy).await {
+        match self.telemetry.timed(TimedStep::Ledger, self.ledger.hold(&copy)).await {
             Ok(()) => {
                 outcome.held = true;
                 verdict
@@ -358,22 +374,34 @@ impl Engine {
         walk.authentication.get_or_init(|| examine).await.clone()
     }
 
+    /// The rest of the walk without doing anything.
     async fn foresee(&self, walk: &Walk, considered: Considered) -> Outcome {
         let Considered { decision, mut outcome, id: _ } = considered;
+        let mut foreseen = None;
         outcome.verdict = match decision {
-            Decision::Deliver(_) => Verdict::Delivered,
+            Decision::Deliver(route) => {
+                let app = self.apps.get(&route.mailbox.app);
+                if self.config.auth.events && app.is_some_and(|app| app.wants_authentication()) {
+                    self.authentication(walk).await;
+                }
+                outcome.app = Some(route.mailbox.app.clone());
+                Verdict::Delivered
+            }
             Decision::Hold { rule, detail } => Verdict::Held { rule, detail },
-            Decision::Ignore { rule, detail } => Verdict::Ignored { rule, detail },
-            Decision::Reject(rejection) => Verdict::Rejected(rejection),
+            Decision::Ignore { rule, detail } => {
+                foreseen = Some(Foreseen::machine_made());
+                Verdict::Ignored { rule, detail }
+            }
+            Decision::Reject(rejection) => {
+                let authentication = async { self.authentication(walk).await };
+                let (envelope, message) = (&walk.envelope, &walk.message);
+                foreseen = Some(self.notifier.foresee(envelope, message, &self.routes, authentication).await);
+                Verdict::Rejected(rejection)
+            }
         };
-        if matches!(outcome.verdict, Verdict::Ignored { .. } | Verdict::Rejected(_)) {
-            let authentication = async { self.authentication(walk).await };
-            let machine_made = matches!(outcome.verdict, Verdict::Ignored { .. });
-            let foreseen =
-                self.notifier.foresee(&walk.envelope, &walk.message, machine_made, &self.routes, authentication).await;
-            outcome.trail.push(foreseen.step());
-            outcome.foreseen_notice = Some(foreseen);
-        }
+        outcome.trail.extend(walk.authentication.get().into_iter().flat_map(|known| known.steps.clone()));
+        outcome.trail.extend(foreseen.as_ref().map(Foreseen::step));
+        outcome.foreseen_notice = foreseen;
         outcome
     }
 

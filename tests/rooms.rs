@@ -1,9 +1,14 @@
 //! One integration-test binary; a module a room.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod app;
 mod auth;
+mod cli;
+mod config;
 mod intake;
 mod ledger;
+mod pipeline;
 mod route;
+mod screen;
 mod support;
 mod telemetry;

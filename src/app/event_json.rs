@@ -10,14 +10,12 @@ use std::io::{self, Write};
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-use mail_parser::decoders::base64::base64_decode;
-use mail_parser::decoders::quoted_printable::quoted_printable_decode;
-use mail_parser::{Encoding, MessageParser, MessagePart, MimeHeaders, PartType};
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Event;
+use super::mime::{Attached, Mime};
 use crate::auth::Authentication;
 use crate::config::EventPart;
 use crate::mail::{Message, NamedAddress};
@@ -28,7 +26,7 @@ pub(super) struct EventJson<'e> {
     wants_body: bool,
     wants_attachments: bool,
     wants_raw: bool,
-    mime: Option<mail_parser::Message<'e>>,
+    mime: Option<Mime<'e>>,
 }
 
 impl<'e> EventJson<'e> {
@@ -36,7 +34,7 @@ impl<'e> EventJson<'e> {
     pub fn new(event: &'e Event, parts: &[EventPart]) -> Self {
         let wants = |part| parts.contains(&part);
         let (wants_body, wants_attachments) = (wants(EventPart::Body), wants(EventPart::Attachments));
-        let mime = if wants_body || wants_attachments { parse_mime(&event.message) } else { None };
+        let mime = (wants_body || wants_attachments).then(|| Mime::parse(&event.message));
         Self { event, wants_body, wants_attachments, wants_raw: wants(EventPart::Raw), mime }
     }
 
@@ -88,37 +86,20 @@ impl<'e> EventJson<'e> {
             to: addresses("To"),
             cc: addresses("Cc"),
             subject: message.subject(),
-            text: if self.wants_body { self.text(message) } else { None },
-            html: if self.wants_body { self.html() } else { None },
+            text: self.body_of(Mime::text),
+            html: self.body_of(Mime::html),
             attachments: self.wants_attachments.then(|| self.attachments()),
         }
     }
 
-    /// All of the text, in order; HTML without a plain form is turned into text.
-    fn text<'a>(&'a self, message: &'a Message) -> Option<Text<'a>> {
-        match &self.mime {
-            Some(mime) => Text::of((0..mime.text_body_count()).filter_map(|n| mime.body_text(n))),
-            None => Text::of(std::iter::once(String::from_utf8_lossy(message.body())).filter(|text| !text.is_empty())),
-        }
-    }
-
-    /// All of the HTML, in order, with the plain parts between; `None` if the message has no HTML.
-    fn html(&self) -> Option<Text<'_>> {
-        let mime = self.mime.as_ref()?;
-        mime.html_bodies().any(|part| matches!(part.body, PartType::Html(_))).then_some(())?;
-        Text::of((0..mime.html_body_count()).filter_map(|n| mime.body_html(n)))
+    fn body_of<'a>(&'a self, read: impl Fn(&'a Mime<'e>) -> Vec<Cow<'a, str>>) -> Option<Text<'a>> {
+        let pieces = self.mime.as_ref().filter(|_| self.wants_body).map(read)?;
+        (!pieces.is_empty()).then_some(Text(pieces))
     }
 
     fn attachments(&self) -> Vec<Attachment<'_>> {
-        let Some(mime) = &self.mime else { return Vec::new() };
-        mime.attachments().map(|part| Attachment::new(part, mime.raw_message.as_ref())).collect()
+        self.mime.iter().flat_map(|mime| mime.attachments()).map(Attachment::from).collect()
     }
-}
-
-/// The message without what may stand before its first field, where a MIME parser would stop; `None` without a header.
-fn parse_mime(message: &Message) -> Option<mail_parser::Message<'_>> {
-    let start = message.fields().next()?.start();
-    MessageParser::default().parse(&message.bytes()[start..])
 }
 
 fn timestamp(time: std::time::SystemTime) -> String {
@@ -240,48 +221,15 @@ struct Attachment<'a> {
     content: Base64<'a>,
 }
 
-impl<'a> Attachment<'a> {
-    fn new(part: &'a MessagePart<'a>, message: &'a [u8]) -> Self {
-        let content = decoded(part, message);
+impl<'a> From<Attached<'a>> for Attachment<'a> {
+    fn from(part: Attached<'a>) -> Self {
         Self {
-            filename: part.attachment_name(),
-            content_type: content_type(part),
-            size: content.len(),
-            content_id: part.content_id(),
-            content: Base64(content),
+            filename: part.filename,
+            content_type: part.content_type,
+            size: part.content.len(),
+            content_id: part.content_id,
+            content: Base64(part.content),
         }
-    }
-}
-
-fn content_type(part: &MessagePart<'_>) -> String {
-    if let Some(kind) = part.content_type() {
-        return format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("*")).to_ascii_lowercase();
-    }
-    let kind = match part.body {
-        PartType::Text(_) => "text/plain",
-        PartType::Html(_) => "text/html",
-        PartType::Message(_) => "message/rfc822",
-        _ => "application/octet-stream",
-    };
-    kind.to_owned()
-}
-
-/// The bytes that the sender attached. A text is decoded from the message again, because what the parser made of it is no
-/// longer in its own charset, and a patch must arrive byte for byte.
-fn decoded<'a>(part: &'a MessagePart<'a>, message: &'a [u8]) -> Cow<'a, [u8]> {
-    match &part.body {
-        PartType::Binary(bytes) | PartType::InlineBinary(bytes) => Cow::Borrowed(bytes),
-        PartType::Html(text) | PartType::Text(text) => {
-            let encoded = message.get(part.offset_body as usize..part.offset_end as usize).unwrap_or_default();
-            let decoded = match part.encoding {
-                Encoding::Base64 => base64_decode(encoded),
-                Encoding::QuotedPrintable => quoted_printable_decode(encoded),
-                Encoding::None => return Cow::Borrowed(encoded),
-            };
-            decoded.map_or(Cow::Borrowed(text.as_bytes()), Cow::Owned)
-        }
-        PartType::Message(message) => Cow::Borrowed(message.raw_message()),
-        PartType::Multipart(_) => Cow::Borrowed(&[]),
     }
 }
 
@@ -296,13 +244,6 @@ impl Serialize for Base64<'_> {
 
 /// Pieces of text that are written as one.
 struct Text<'a>(Vec<Cow<'a, str>>);
-
-impl<'a> Text<'a> {
-    fn of(pieces: impl Iterator<Item = Cow<'a, str>>) -> Option<Self> {
-        let pieces: Vec<_> = pieces.collect();
-        (!pieces.is_empty()).then_some(Self(pieces))
-    }
-}
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

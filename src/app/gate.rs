@@ -183,3 +183,193 @@ impl App for Gate {
         self.app.check()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::time::SystemTime;
+
+    use tokio::time::{advance, sleep};
+
+    use super::*;
+    use crate::app::EventId;
+    use crate::config::{AddressSource, Config};
+    use crate::mail::{Client, Content, Envelope, Message, Recipient, Sender};
+    use crate::route::{Key, Matched, Route};
+
+    /// An application that works or not, as the test says, after the time that it takes.
+    #[derive(Debug, Default)]
+    struct Scripted {
+        works: AtomicBool,
+        takes: Duration,
+        retry_after: Option<Duration>,
+        asked: AtomicUsize,
+    }
+
+    impl App for Scripted {
+        fn hand_over<'a>(&'a self, _event: &'a Event) -> BoxFuture<'a, Result<Answer, AppError>> {
+            Box::pin(async {
+                self.asked.fetch_add(1, Ordering::SeqCst);
+                let works = self.works.load(Ordering::SeqCst);
+                sleep(self.takes).await;
+                if works {
+                    return Ok(Answer::Delivered(String::new()));
+                }
+                Err(AppError::Unavailable {
+                    status: Status::NO_ANSWER,
+                    public: String::new(),
+                    detail: "no answer".to_owned(),
+                    retry_after: self.retry_after,
+                    alarm: false,
+                })
+            })
+        }
+
+        fn wants_authentication(&self) -> bool {
+            true
+        }
+    }
+
+    struct Test {
+        app: Arc<Scripted>,
+        gate: Gate,
+        event: Event,
+    }
+
+    impl Test {
+        fn new(app: Scripted) -> Self {
+            let app = Arc::new(app);
+            let gate = Gate::new("app", app.clone(), 100, Duration::from_secs(30));
+            Self { app, gate, event: event() }
+        }
+
+        async fn ask(&self) -> Result<Answer, AppError> {
+            self.gate.hand_over(&self.event).await
+        }
+
+        fn asked(&self) -> usize {
+            self.app.asked.swap(0, Ordering::SeqCst)
+        }
+
+        async fn shut(&self) {
+            for _ in 0..FAILURES_TO_SHUT {
+                self.ask().await.expect_err("unavailable");
+            }
+            assert_eq!(self.asked(), 5);
+        }
+    }
+
+    fn event() -> Event {
+        let text = "[[mailbox]]\nname = \"m\"\naddress = \"m+%{key}@h\"\napp = \"a\"\n\
+                    [[app]]\nname = \"a\"\nkind = \"spool\"\npath = \"/\"\n";
+        let config = Config::parse(Path::new("mailhatch.toml"), text).expect("configuration");
+        let message = Message::parse(Content::whole("Subject: x\r\n\r\n"));
+        let matched = Matched { source: AddressSource::Envelope, address: "m+k@h".to_owned() };
+        Event {
+            id: EventId::of("m", "k", &message),
+            time: SystemTime::UNIX_EPOCH,
+            route: Route {
+                mailbox: Arc::new(config.mailboxes[0].clone()),
+                action: "message".to_owned(),
+                key: Key::new("k").expect("key"),
+                captures: [].into(),
+                matched,
+            },
+            envelope: Arc::new(Envelope {
+                sender: Sender::Null,
+                recipients: Vec::new(),
+                client: Client::default(),
+                queue_id: None,
+            }),
+            recipient: Recipient::new("m+k@h"),
+            message,
+            authentication: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_shut_for_a_second_then_twice_as_long_up_to_a_minute() {
+        let test = Test::new(Scripted::default());
+        test.shut().await;
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            advance(Duration::from_secs(seconds) - Duration::from_millis(10)).await;
+            test.ask().await.expect_err("shut");
+            assert_eq!(test.asked(), 0, "still shut after {seconds} s");
+            advance(Duration::from_millis(10)).await;
+            test.ask().await.expect_err("trial");
+            assert_eq!(test.asked(), 1, "one trial after {seconds} s");
+        }
+        advance(LONGEST_SHUT).await;
+        test.app.works.store(true, Ordering::SeqCst);
+        for _ in 0..3 {
+            test.ask().await.expect("open again");
+        }
+        test.asked();
+        // It begins anew.
+        test.app.works.store(false, Ordering::SeqCst);
+        test.shut().await;
+        advance(SHORTEST_SHUT).await;
+        test.ask().await.expect_err("trial");
+        assert_eq!(test.asked(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_one_tries_whether_the_application_is_back() {
+        let test = Test::new(Scripted { takes: Duration::from_secs(1), ..Scripted::default() });
+        test.shut().await;
+        advance(SHORTEST_SHUT).await;
+        test.app.works.store(true, Ordering::SeqCst);
+        let answers = futures_util::future::join_all((0..20).map(|_| test.ask())).await;
+        assert_eq!(test.asked(), 1);
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+        test.ask().await.expect("open again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_that_is_given_up_does_not_shut_it_for_ever() {
+        let test = Test::new(Scripted { takes: Duration::from_secs(10), ..Scripted::default() });
+        test.shut().await;
+        advance(SHORTEST_SHUT).await;
+        timeout(Duration::from_secs(1), test.ask()).await.expect_err("given up");
+        assert_eq!(test.asked(), 1);
+        test.ask().await.expect_err("shut");
+        assert_eq!(test.asked(), 0);
+        test.app.works.store(true, Ordering::SeqCst);
+        advance(SHORTEST_SHUT * 2).await;
+        test.ask().await.expect("open again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_fail_together_count_once() {
+        let test = Test::new(Scripted { takes: Duration::from_millis(10), ..Scripted::default() });
+        futures_util::future::join_all((0..60).map(|_| test.ask())).await;
+        test.asked();
+        advance(SHORTEST_SHUT).await;
+        test.ask().await.expect_err("trial");
+        assert_eq!(test.asked(), 1, "it was shut for the shortest time only");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_wish_to_be_left_alone_outlives_the_success_of_another() {
+        let wish = Some(Duration::from_secs(100));
+        let test = Test::new(Scripted { takes: Duration::from_secs(1), retry_after: wish, ..Scripted::default() });
+        let failed = async {
+            test.ask().await.expect_err("with a wish");
+        };
+        let worked = async {
+            sleep(Duration::from_millis(500)).await;
+            test.app.works.store(true, Ordering::SeqCst);
+            test.ask().await.expect("works");
+        };
+        tokio::join!(failed, worked);
+        test.asked();
+        advance(Duration::from_secs(99)).await;
+        let AppError::Unavailable { retry_after, .. } = test.ask().await.expect_err("left alone") else {
+            panic!("refused")
+        };
+        assert_eq!((test.asked(), retry_after), (0, Some(Duration::from_millis(500))));
+        advance(Duration::from_secs(1)).await;
+        test.ask().await.expect("open again");
+    }
+}

@@ -4,6 +4,8 @@
 //! the Ruby mail gem. This file restates what those two do, so that a message is only changed where it must be. In
 //! doubt it says so: one `To` field more does less harm than a message that GitLab gives to somebody else.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
@@ -155,8 +157,7 @@ fn find_in_references(message: &Message, mailbox: &MailboxConfig) -> Option<Stri
 
 /// One candidate a field: what stands between brackets behind the first `for`.
 fn find_in_received(message: &Message, wildcard: &Wildcard<'_>) -> Option<String> {
-    static FOR: std::sync::LazyLock<Option<Regex>> =
-        std::sync::LazyLock::new(|| Regex::new(r"(?-u)for[ \t\r\n\x0b\x0c]+<([^<]+)>").ok());
+    static FOR: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?-u)for[ \t\r\n\x0b\x0c]+<([^<]+)>").ok());
     let pattern = FOR.as_ref()?;
     fields(message).filter(|field| field.is("Received")).find_map(|field| {
         let text = field.text();
@@ -269,17 +270,22 @@ fn is_plain(address: &str) -> bool {
     address.split_once('@').is_some_and(|(local, domain)| dotted(local) && dotted(domain))
 }
 
-/// Addresses of the last `To` that may mean more to GitLab than we can know: a Service Desk address of a customer's own
-/// (`support+REPLYKEY@customer`, `support+verify@customer`) is looked up in GitLab's database, only in `To`, before the
-/// wildcard. Put before our address they keep that meaning, and change nothing where they have none.
+/// Addresses of the last `To` that may mean more to GitLab than we can know: a customer's own Service Desk address
+/// (`support+REPLYKEY@customer`, `support+verify@customer`) is looked up in GitLab's database, before the wildcard and
+/// only in `To`. Put before our address they keep that meaning, and change nothing where they have none.
 fn custom_addresses(message: &Message, wildcard: &Wildcard<'_>) -> Vec<String> {
-    const MOST: usize = 5;
-    let list = last(message, "To").and_then(|field| addresses(&field)).unwrap_or_default();
+    /// GitLab's `Custom email` forms; the key forms are those of reply keys.
+    static CUSTOM: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"^[\w.-]+\+(?:verify|[a-f0-9]{32}|[0-9a-z]{1,4}-[0-9a-z]{25}(?:-[0-9a-z]{1,13})?)@[\w.-]+$").ok()
+    });
+    let Some(custom) = &*CUSTOM else { return Vec::new() };
+    let (before, after) = (wildcard.before.to_lowercase(), wildcard.after.to_lowercase());
     let ours = |address: &str| {
-        let (address, after) = (address.to_lowercase(), wildcard.after.to_lowercase());
-        address.starts_with(&wildcard.before.to_lowercase()) && address.ends_with(&after)
+        let address = address.to_lowercase();
+        address.starts_with(&before) || address.ends_with(&after)
     };
-    list.into_iter().filter(|address| address.contains('+') && !ours(address)).take(MOST).collect()
+    let list = last(message, "To").and_then(|field| addresses(&field)).unwrap_or_default();
+    list.into_iter().filter(|address| custom.is_match(address.as_bytes()) && !ours(address)).take(5).collect()
 }
 
 /// Where a field can be put in.

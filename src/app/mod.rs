@@ -11,6 +11,7 @@ mod gate;
 mod gitlab;
 mod gitlab_lookup;
 mod http;
+mod mime;
 mod spool;
 mod webhook;
 

@@ -41,34 +41,8 @@ impl Spool {
         let written = tokio::task::spawn_blocking(move || write(&path, &parts, &owned)).await;
         // A panic while writing is a fault of ours that must not cost the message.
         let written = written.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-        written.map_err(|error| self.failure(&error))?;
+        written.map_err(|error| failure(&self.app, &self.path, &error))?;
         Ok(Answer::Delivered(format!("written to {}", self.path.join(event.id.as_str()).display())))
-    }
-
-    fn failure(&self, error: &io::Error) -> AppError {
-        use io::ErrorKind as E;
-        let path = self.path.display();
-        let (status, alarm, advice) = match error.kind() {
-            E::StorageFull | E::QuotaExceeded => (
-                Status::SYSTEM_FULL,
-                true,
-                "make room: whoever reads the spool must remove what it has taken".to_owned(),
-            ),
-            E::NotFound | E::NotADirectory => {
-                (Status::CONFIGURATION, true, format!("create {path} for mailhatch's user, or change path"))
-            }
-            E::PermissionDenied | E::ReadOnlyFilesystem => {
-                (Status::CONFIGURATION, true, format!("let mailhatch's user write to {path}"))
-            }
-            _ => (Status::SYSTEM, false, "look at the disk and at the system's log".to_owned()),
-        };
-        AppError::Unavailable {
-            status,
-            public: "the message cannot be stored at the moment".to_owned(),
-            detail: format!("{} at {path}: {error}; {advice}", self.app),
-            retry_after: None,
-            alarm,
-        }
     }
 }
 
@@ -90,7 +64,7 @@ impl App for Spool {
         Box::pin(async move {
             match written {
                 Ok(()) => Ok(format!("{} can be written", self.path.display())),
-                Err(error) => Err(self.failure(&error).to_string()),
+                Err(error) => Err(failure(&self.app, &self.path, &error).to_string()),
             }
         })
     }
@@ -101,4 +75,54 @@ fn write(path: &Path, parts: &[EventPart], event: &Event) -> io::Result<()> {
     let write_message = |out: &mut dyn Write| event.message.content().write_to(out);
     let parts = [Part { name: "message.eml", write: &write_message }, Part { name: "event.json", write: &write_json }];
     durable::write_directory(path, event.id.as_str(), &parts)
+}
+
+/// What it means that an event cannot be written.
+fn failure(app: &str, path: &Path, error: &io::Error) -> AppError {
+    use io::ErrorKind as E;
+    let path = path.display();
+    let (status, alarm, advice) = match error.kind() {
+        E::StorageFull | E::QuotaExceeded => {
+            (Status::SYSTEM_FULL, true, "make room: whoever reads the spool must remove what it has taken".to_owned())
+        }
+        E::NotFound | E::NotADirectory => {
+            (Status::CONFIGURATION, true, format!("create {path} for mailhatch's user, or change path"))
+        }
+        E::PermissionDenied | E::ReadOnlyFilesystem => {
+            (Status::CONFIGURATION, true, format!("let mailhatch's user write to {path}"))
+        }
+        _ => (Status::SYSTEM, false, "look at the disk and at the system's log".to_owned()),
+    };
+    AppError::Unavailable {
+        status,
+        public: "the message cannot be stored at the moment".to_owned(),
+        detail: format!("{app} at {path}: {error}; {advice}"),
+        retry_after: None,
+        alarm,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_cannot_take_an_event_says_what_to_do() {
+        use io::ErrorKind as E;
+        let rows: &[(E, Status, bool, &str)] = &[
+            (E::StorageFull, Status::SYSTEM_FULL, true, "make room"),
+            (E::QuotaExceeded, Status::SYSTEM_FULL, true, "make room"),
+            (E::NotFound, Status::CONFIGURATION, true, "create /spool"),
+            (E::NotADirectory, Status::CONFIGURATION, true, "create /spool"),
+            (E::PermissionDenied, Status::CONFIGURATION, true, "user write"),
+            (E::ReadOnlyFilesystem, Status::CONFIGURATION, true, "user write"),
+            (E::Other, Status::SYSTEM, false, "look at the disk"),
+        ];
+        for (kind, want, act, word) in rows {
+            let error = failure("app", Path::new("/spool"), &(*kind).into());
+            let AppError::Unavailable { status, alarm, detail, public, .. } = error else { panic!("{kind}: refused") };
+            assert_eq!((status, alarm), (*want, *act), "{kind}");
+            assert!(detail.contains(word) && !public.contains("/spool"), "{kind}: {detail}");
+        }
+    }
 }

@@ -10,7 +10,8 @@ pub(super) fn comparable(domain: &str) -> Option<String> {
     let is_name = !ascii.is_empty()
         && ascii.len() <= 253
         && ascii.split('.').all(|label| {
-            (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         });
     is_name.then_some(ascii)
 }

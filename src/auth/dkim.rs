@@ -13,6 +13,7 @@ use mail_auth::{AuthenticatedMessage, DkimResult, Error, MessageAuthenticator};
 use ring::digest;
 
 use super::AuthResult;
+use super::alignment::comparable;
 use crate::mail::Message;
 
 /// Signatures looked at; each costs a question to DNS and a public key operation.
@@ -109,7 +110,7 @@ fn accept(message: &Message, value: &[u8]) -> Result<Signature, Verified> {
         return refuse(Policy, "rsa-sha1 proves nothing (RFC 8301)");
     }
     // Presence, not value: mail-auth reads an unreadable number as 0, which is its word for "no l=".
-    if has_tag(value, "l") {
+    if signature.l != 0 || has_tag(value, "l") {
         return refuse(Policy, "l= leaves the end of the body to anybody");
     }
     if signature.h.len() > MOST_SIGNED_NAMES {
@@ -118,6 +119,8 @@ fn accept(message: &Message, value: &[u8]) -> Result<Signature, Verified> {
     if !signature.h.iter().any(|name| name.eq_ignore_ascii_case("from")) {
         return refuse(PermError, "From is not signed (RFC 6376 section 5.4)");
     }
+    let Some(domain) = comparable(&signature.d) else { return refuse(Neutral, "d= is no domain name") };
+    signature.d = domain;
     // Reports (RFC 6651) and third-party signatures (RFC 6541) would only cost questions to DNS.
     signature.r = false;
     signature.atps = None;

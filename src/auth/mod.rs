@@ -6,18 +6,21 @@
 mod alignment;
 mod dkim;
 mod dmarc;
+mod field_reader;
 mod proof;
+mod received;
 mod resolver;
 mod results;
 mod spf;
+mod spf_record;
 mod trust;
 mod verify;
 
 use std::fmt;
 use std::net::IpAddr;
 
-pub use proof::SenderProof;
 use proof::Evidence;
+pub use proof::SenderProof;
 use resolver::Resolver;
 pub use resolver::{NameServerCheck, TimeLimits};
 

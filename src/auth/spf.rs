@@ -1,24 +1,33 @@
 //! SPF (RFC 7208): what the record of a domain says of a client, and whether that record says it of everybody.
 //!
-//! mail-auth evaluates records; what it lets through is caught here: several records for one name (section 4.5), a
-//! record that cannot be read beside other text records, and too many void lookups (section 4.6.4).
+//! mail-auth evaluates records, but takes them as we read them: it would let through several records for one name
+//! (section 4.5), terms that no grammar allows, names of a client that do not lead back to it (section 5.5), and any
+//! number of void lookups (section 4.6.4).
 
 use std::borrow::Borrow;
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use mail_auth::common::to_a_label;
+use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::hickory_resolver::proto::rr::{Name, RData};
+use mail_auth::spf::Spf;
 use mail_auth::spf::verify::SpfParameters;
-use mail_auth::{MX, MessageAuthenticator, Parameters, RecordSet, ResolverCache, SpfResult, Txt};
+use mail_auth::{Error, MX, MessageAuthenticator, Parameters, RecordSet, ResolverCache, SpfResult, Txt};
 
-use super::AuthResult;
+use super::alignment::comparable;
+use super::{AuthResult, spf_record};
 
 /// RFC 7208 section 4.6.4: names that do not exist or have no such record, in one evaluation.
 const MOST_VOID_LOOKUPS: usize = 2;
+/// The same section: names of a client that are looked at.
+const MOST_NAMES: usize = 10;
+/// Evaluations of one record: mail-auth finds a record behind include or redirect, we read it, it evaluates again.
+/// One round finds a whole chain, so this is far beyond what ten look-ups can need.
+const MOST_ROUNDS: usize = 12;
 
 /// Whether a `pass` says anything of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,23 +74,48 @@ pub(super) async fn check(
 ) -> AuthResult {
     let client = client.to_canonical();
     let (local, domain) = sender.rsplit_once('@').unwrap_or(("", helo));
-    // RFC 8616 section 4: a record is asked for by its A-label.
-    let domain = to_a_label(domain.strip_suffix('.').unwrap_or(domain)).into_owned();
-    let local = if local.is_empty() { "postmaster" } else { local };
-    let sender = format!("{local}@{domain}");
-    if !has_good_labels(&domain) {
-        return AuthResult::None;
+    // Section 4.3: what is no domain name has no record; RFC 8616 section 4: a record is asked for by its A-label.
+    let Some(domain) = comparable(domain).filter(|domain| domain.contains('.')) else { return AuthResult::None };
+    let sender = format!("{}@{domain}", if local.is_empty() { "postmaster" } else { local });
+
+    let mut known = Known::default();
+    match known.add_record(dns, &domain, client).await {
+        Found::Nothing => return AuthResult::None,
+        Found::Fault => return AuthResult::TempError,
+        Found::Record => {}
     }
-    let watch = Watch::default();
-    let parameters = Parameters {
-        params: SpfParameters::verify_mail_from(client, helo, host, &sender),
-        cache_txt: Some(&watch.txt),
-        cache_mx: Some(&watch.mx),
-        cache_ptr: Some(&watch.ptr),
-        cache_ipv4: Some(&watch.ipv4),
-        cache_ipv6: Some(&watch.ipv6),
-    };
-    let result = match dns.check_host(parameters).await.result() {
+    for _ in 0..MOST_ROUNDS {
+        let watch = Watch::new(&known);
+        let parameters = Parameters {
+            params: SpfParameters::verify_mail_from(client, helo, host, &sender),
+            cache_txt: Some(&watch.txt),
+            cache_mx: Some(&watch.mx),
+            cache_ptr: Some(&watch.ptr),
+            cache_ipv4: Some(&watch.ipv4),
+            cache_ipv6: Some(&watch.ipv6),
+        };
+        let output = dns.check_host(parameters).await;
+        let (void_lookups, wants_names) = (watch.void_lookups(client), watch.ptr.open() > 0);
+        let new_records = watch.txt.answers();
+        let mut again = false;
+        if wants_names {
+            known.names = Some(validated_names(dns, client, &domain).await);
+            again = true;
+        }
+        for name in new_records {
+            if !known.seen(&name) {
+                again |= matches!(known.add_record(dns, &name, client).await, Found::Record);
+            }
+        }
+        if !again {
+            return if void_lookups > MOST_VOID_LOOKUPS { AuthResult::PermError } else { result(output.result()) };
+        }
+    }
+    AuthResult::PermError
+}
+
+fn result(result: SpfResult) -> AuthResult {
+    match result {
         SpfResult::Pass => AuthResult::Pass,
         SpfResult::Fail => AuthResult::Fail,
         SpfResult::SoftFail => AuthResult::SoftFail,
@@ -89,17 +123,7 @@ pub(super) async fn check(
         SpfResult::TempError => AuthResult::TempError,
         SpfResult::PermError => AuthResult::PermError,
         SpfResult::None => AuthResult::None,
-    };
-    let unreadable = result == AuthResult::None && spf_records(dns, &domain).await > 0;
-    if unreadable || watch.void_lookups(client) > MOST_VOID_LOOKUPS {
-        return AuthResult::PermError;
     }
-    for name in watch.txt.found() {
-        if spf_records(dns, &name).await > 1 {
-            return AuthResult::PermError;
-        }
-    }
-    result
 }
 
 /// Asks the record that passed `client` about addresses from which nobody can send.
@@ -154,38 +178,119 @@ const fn v6(a: u16, b: u16) -> IpAddr {
     IpAddr::V6(Ipv6Addr::new(a, b, 0xc0de, 0x99, 0x71, 0xd5, 0x99, 0x71))
 }
 
-/// RFC 7208 section 4.3: a name that DNS cannot carry has no record.
-fn has_good_labels(domain: &str) -> bool {
-    domain.len() <= 253 && domain.contains('.') && domain.split('.').all(|label| (1..=63).contains(&label.len()))
+/// The names of a client that lead back to its address (section 5.5), the best for the macro `p` first (section 7.3).
+async fn validated_names(dns: &MessageAuthenticator, client: IpAddr, domain: &str) -> RecordSet<Box<str>> {
+    let mut names: Vec<Box<str>> = Vec::new();
+    let pointers = dns.ptr_lookup(client, None::<&Asked<'_, IpAddr, RecordSet<Box<str>>>>).await;
+    let pointers = pointers.map(|set| set.rrset.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>());
+    for name in pointers.unwrap_or_default() {
+        let leads_back = match client {
+            IpAddr::V4(v4) => dns.ipv4_lookup_raw(&name).await.is_ok_and(|found| found.entry.contains(&v4)),
+            IpAddr::V6(v6) => dns.ipv6_lookup_raw(&name).await.is_ok_and(|found| found.entry.contains(&v6)),
+        };
+        if leads_back {
+            // mail-auth compares names without the dot at the end.
+            names.push(Box::from(name.trim_end_matches('.')));
+        }
+    }
+    let is_below = |name: &str| name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+    names.sort_by_key(|name| if **name == *domain { 0 } else { 1 + usize::from(!is_below(name)) });
+    if names.is_empty() {
+        // Section 7.3: what the macro `p` becomes then. No host has this name, so `ptr` does not match it.
+        names.push(Box::from("unknown"));
+    }
+    RecordSet { rrset: names.into(), dnssec_status: Default::default() }
 }
 
-/// How many of a name's text records are SPF records (section 4.5). Answered from the cache: the name was just asked.
-async fn spf_records(dns: &MessageAuthenticator, name: &str) -> usize {
-    let Ok(mut name) = Name::from_str_relaxed(name) else { return 0 };
-    name.set_fqdn(true);
-    let Ok(answer) = dns.resolver().txt_lookup(name).await else { return 0 };
-    let is_spf = |text: &[u8]| {
-        text.get(..6).is_some_and(|version| version.eq_ignore_ascii_case(b"v=spf1"))
-            && text.get(6).is_none_or(|&after| after == b' ')
-    };
-    let texts = answer.answers().iter().filter_map(|record| match &record.data {
-        RData::TXT(txt) => Some(txt.txt_data.concat()),
-        _ => None,
-    });
-    texts.filter(|text| is_spf(text)).count()
+/// What came of looking for a record.
+enum Found {
+    Fault,
+    Nothing,
+    Record,
 }
 
-/// Watches what an evaluation asks for; a cache that keeps nothing, because the resolver has one.
+/// What mail-auth is to take instead of its own look-ups: records that passed our grammar, and validated names.
 #[derive(Default)]
-struct Watch {
-    txt: Asked<Box<str>>,
-    mx: Asked<Box<str>>,
-    ptr: Asked<IpAddr>,
-    ipv4: Asked<Box<str>>,
-    ipv6: Asked<Box<str>>,
+struct Known {
+    records: HashMap<Box<str>, Option<Txt>>,
+    names: Option<RecordSet<Box<str>>>,
 }
 
-impl Watch {
+impl Known {
+    fn seen(&self, name: &str) -> bool {
+        self.records.contains_key(name)
+    }
+
+    /// Looks for the SPF record of a name; for one that was just asked the answer comes from the resolver's cache.
+    async fn add_record(&mut self, dns: &MessageAuthenticator, name: &str, client: IpAddr) -> Found {
+        let key = format!("{}.", name.trim_end_matches('.').to_lowercase()).into_boxed_str();
+        let texts = match text_records(dns, &key).await {
+            Ok(texts) => texts,
+            Err(NoAnswer::Nothing) => Vec::new(),
+            Err(NoAnswer::Fault(_)) => return Found::Fault,
+        };
+        let is_spf = |text: &&Vec<u8>| {
+            text.get(..6).is_some_and(|version| version.eq_ignore_ascii_case(b"v=spf1"))
+                && text.get(6).is_none_or(|&after| after == b' ')
+        };
+        let mut records = texts.iter().filter(is_spf);
+        let (entry, found) = match (records.next(), records.next()) {
+            (None, _) => (None, Found::Nothing),
+            (Some(record), None) => {
+                let read = spf_record::read(record, client.is_ipv4());
+                let parsed = read.ok_or(Error::ParseError).and_then(|record| Spf::parse(record.as_bytes()));
+                (Some(parsed.map_or_else(Txt::Error, |spf| Txt::Spf(Arc::new(spf)))), Found::Record)
+            }
+            // Section 4.5: several records are an error.
+            (Some(_), Some(_)) => (Some(Txt::Error(Error::ParseError)), Found::Record),
+        };
+        self.records.insert(key, entry);
+        found
+    }
+}
+
+/// Why there are no text records.
+pub(super) enum NoAnswer {
+    Fault(String),
+    Nothing,
+}
+
+/// The text records of a name that ends in a dot.
+pub(super) async fn text_records(dns: &MessageAuthenticator, name: &str) -> Result<Vec<Vec<u8>>, NoAnswer> {
+    let name = Name::from_str_relaxed(name).map_err(|_| NoAnswer::Nothing)?;
+    match dns.resolver().txt_lookup(name).await {
+        Ok(answer) => {
+            let texts = answer.answers().iter().filter_map(|record| match &record.data {
+                RData::TXT(txt) => Some(txt.txt_data.concat()),
+                _ => None,
+            });
+            Ok(texts.collect())
+        }
+        Err(error) if error.is_no_records_found() => Err(NoAnswer::Nothing),
+        Err(error) => Err(NoAnswer::Fault(error.to_string())),
+    }
+}
+
+/// Watches what an evaluation asks for; keeps no answers, because the resolver has a cache.
+struct Watch<'k> {
+    txt: Asked<'k, Box<str>, Txt>,
+    mx: Asked<'k, Box<str>, RecordSet<MX>>,
+    ptr: Asked<'k, IpAddr, RecordSet<Box<str>>>,
+    ipv4: Asked<'k, Box<str>, RecordSet<Ipv4Addr>>,
+    ipv6: Asked<'k, Box<str>, RecordSet<Ipv6Addr>>,
+}
+
+impl<'k> Watch<'k> {
+    fn new(known: &'k Known) -> Self {
+        Self {
+            txt: Asked::new(Instead::Records(&known.records)),
+            mx: Asked::new(Instead::Nothing),
+            ptr: Asked::new(known.names.as_ref().map_or(Instead::Nothing, Instead::Always)),
+            ipv4: Asked::new(Instead::Nothing),
+            ipv6: Asked::new(Instead::Nothing),
+        }
+    }
+
     /// Questions without an answer. `exists` asks both address caches and tells neither what came, so its own
     /// questions are the ones to the other family's cache; they are left out.
     fn void_lookups(&self, client: IpAddr) -> usize {
@@ -197,53 +302,67 @@ impl Watch {
     }
 }
 
-struct Asked<K> {
-    questions: AtomicUsize,
-    answered: Mutex<Vec<K>>,
+/// What is given instead of an answer from DNS.
+enum Instead<'k, K, V> {
+    Always(&'k V),
+    Nothing,
+    Records(&'k HashMap<K, Option<V>>),
 }
 
-impl<K> Default for Asked<K> {
-    fn default() -> Self {
-        Self { questions: AtomicUsize::new(0), answered: Mutex::new(Vec::new()) }
-    }
+struct Asked<'k, K, V> {
+    instead: Instead<'k, K, V>,
+    open: AtomicUsize,
+    answers: Mutex<Vec<K>>,
 }
 
-impl<K: Clone> Asked<K> {
-    fn found(&self) -> Vec<K> {
-        self.answered.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+impl<'k, K, V> Asked<'k, K, V> {
+    fn new(instead: Instead<'k, K, V>) -> Self {
+        Self { instead, open: AtomicUsize::new(0), answers: Mutex::new(Vec::new()) }
     }
 
+    /// Names for which DNS had an answer.
+    fn answers(self) -> Vec<K> {
+        self.answers.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Questions to DNS.
+    fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Questions for which it had no answer.
     fn void(&self) -> usize {
-        self.questions.load(Ordering::Relaxed).saturating_sub(self.found().len())
+        let answered = self.answers.lock().unwrap_or_else(PoisonError::into_inner).len();
+        self.open().saturating_sub(answered)
     }
 }
 
-macro_rules! watch {
-    ($key:ty, $($value:ty),+) => {$(
-        impl ResolverCache<$key, $value> for Asked<$key> {
-            fn get<Q>(&self, _: &Q) -> Option<$value>
-            where
-                $key: Borrow<Q>,
-                Q: Hash + Eq + ?Sized,
-            {
-                self.questions.fetch_add(1, Ordering::Relaxed);
-                None
-            }
-
-            fn remove<Q>(&self, _: &Q) -> Option<$value>
-            where
-                $key: Borrow<Q>,
-                Q: Hash + Eq + ?Sized,
-            {
-                None
-            }
-
-            fn insert(&self, key: $key, _: $value, _: Instant) {
-                self.answered.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(key);
-            }
+impl<K: Hash + Eq, V: Clone> ResolverCache<K, V> for Asked<'_, K, V> {
+    fn get<Q>(&self, name: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let known = match &self.instead {
+            Instead::Always(value) => Some((*value).clone()),
+            Instead::Nothing => None,
+            Instead::Records(records) => records.get(name).and_then(Clone::clone),
+        };
+        if known.is_none() {
+            self.open.fetch_add(1, Ordering::Relaxed);
         }
-    )+};
-}
+        known
+    }
 
-watch!(Box<str>, Txt, RecordSet<MX>, RecordSet<Ipv4Addr>, RecordSet<Ipv6Addr>);
-watch!(IpAddr, RecordSet<Box<str>>);
+    fn remove<Q>(&self, _: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        None
+    }
+
+    fn insert(&self, name: K, _: V, _: Instant) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+    }
+}

@@ -10,7 +10,8 @@
 
 use super::alignment::{comparable, is_aligned, is_same};
 use super::proof::{Evidence, SpfEvidence, only_from};
-use super::results::{self, MethodResult, Received, Results};
+use super::received::{self, Received};
+use super::results::{self, MethodResult, Results};
 use super::{AuthResult, Authentication, DkimOutcome, spf};
 use crate::mail::{Address, Envelope, Message};
 use crate::trail::Step;
@@ -57,8 +58,7 @@ fn believed(ids: &[String], hostname: &str, message: &Message) -> Vec<Results> {
     let mut past_border = false;
     for field in message.fields() {
         if field.is("Received") {
-            let received = results::parse_received(field.raw());
-            match received {
+            match received::parse(field.raw()) {
                 Some(received) if !past_border && received.by.as_deref().is_some_and(is_ours) => {
                     past_border = is_border(&received);
                 }

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::{EnvelopeOptions, FAILED, complain, engine, report, say, small_runtime};
+use super::{EnvelopeOptions, FAILED, complain, engine, printable, report, say, small_runtime};
 use crate::disposition::Outcome;
 use crate::intake::pipe::{Arguments, read_message};
 use crate::mail::{Content, Message};
 use crate::notice::Foreseen;
+use crate::telemetry::Telemetry;
 use crate::trail::Step;
 
 /// Options of `explain`.
@@ -50,8 +51,8 @@ struct ExplainedRecipient<'a> {
 
 /// Explains and gives the exit status.
 pub(super) fn run(config: &Path, options: Options) -> u8 {
-    let engine = match engine(config) {
-        Ok((engine, _)) => engine,
+    let engine = match engine(config, |_| Telemetry::silent()) {
+        Ok(engine) => engine,
         Err(error) => return report(&error),
     };
     let content = match read(&options.file, engine.config().limits.message_size) {
@@ -169,9 +170,4 @@ fn show(explanation: &Explanation<'_>, paint: Paint) {
             say(format_args!("  {:<7} mailbox {mailbox}, action {action}, key {}", "", printable(key)));
         }
     }
-}
-
-/// A hostile header must not drive the administrator's terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -1,8 +1,20 @@
 //! `mailhatch held`: the copies kept back.
 
+use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use clap::Subcommand;
+
+use super::{FAILED, complain, engine, printable, report, say, small_runtime};
+use crate::app::EventId;
+use crate::disposition::{Outcome, Verdict};
+use crate::intake::Deliver;
+use crate::ledger::{HeldRecord, LedgerError};
+use crate::mail::Envelope;
+use crate::pipeline::Engine;
+use crate::telemetry::Telemetry;
 
 /// What to do with the copies kept back.
 #[derive(Clone, Debug, Subcommand)]
@@ -13,8 +25,11 @@ pub(super) enum Held {
     Show {
         /// Its id, as `list` and the log show it.
         id: String,
+        /// Print the message alone, as it came in.
+        #[arg(long)]
+        raw: bool,
     },
-    /// Put one through the pipeline again; it is removed if it is not held again.
+    /// Put one through the pipeline again; it is removed once it is delivered.
     Release {
         /// Its id.
         id: String,
@@ -23,6 +38,113 @@ pub(super) enum Held {
     Purge,
 }
 
-pub(super) fn run(_config: &Path, _held: Held) -> u8 {
-    super::FAILED
+/// Does it and gives the exit status.
+pub(super) fn run(config: &Path, held: Held) -> u8 {
+    let engine = match engine(config, Telemetry::new) {
+        Ok(engine) => engine,
+        Err(error) => return report(&error),
+    };
+    let done = match small_runtime() {
+        Ok(runtime) => runtime.block_on(work(&engine, held)),
+        Err(error) => Err(format!("no runtime: {error}")),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(why) => {
+            complain(format_args!("{why}"));
+            FAILED
+        }
+    }
+}
+
+async fn work(engine: &Arc<Engine>, held: Held) -> Result<(), String> {
+    match held {
+        Held::List => list(engine).await,
+        Held::Show { id, raw } => show(engine, &read_id(&id)?, raw).await,
+        Held::Release { id } => release(engine, &read_id(&id)?).await,
+        Held::Purge => purge(engine).await,
+    }
+}
+
+fn read_id(text: &str) -> Result<EventId, String> {
+    EventId::parse(text).ok_or_else(|| format!("\"{text}\" is no id: it has 32 hex digits, see mailhatch held list"))
+}
+
+async fn list(engine: &Engine) -> Result<(), String> {
+    let list = engine.ledger().held_list().await.map_err(text)?;
+    for record in &list.records {
+        let HeldRecord { id, verdict, rule, size, .. } = record;
+        let sender = record.envelope.sender.as_text().map_or("unknown".to_owned(), |sender| format!("<{sender}>"));
+        let recipient = &record.recipient.address;
+        say(format_args!(
+            "{id}  {}  {verdict}: {rule}  {size} octets  from={} to={}",
+            time(record.held_at),
+            printable(&sender),
+            printable(recipient)
+        ));
+    }
+    list.unreadable.iter().for_each(|error| complain(format_args!("{error}")));
+    if list.unreadable.is_empty() { Ok(()) } else { Err(format!("{} copies cannot be read", list.unreadable.len())) }
+}
+
+async fn show(engine: &Engine, id: &EventId, raw: bool) -> Result<(), String> {
+    let (record, content) = engine.ledger().held_read(id).await.map_err(text)?.ok_or_else(|| none_of(id))?;
+    if !raw {
+        let Envelope { sender, client, queue_id, .. } = &record.envelope;
+        say(format_args!("id           {id}"));
+        say(format_args!("held since   {}", time(record.held_at)));
+        say(format_args!("why          {}: {} ({})", record.verdict, record.rule, printable(&record.detail)));
+        say(format_args!(
+            "sender       {}",
+            sender.as_text().map_or("unknown".to_owned(), |s| format!("<{}>", printable(s)))
+        ));
+        say(format_args!("recipient    {}", printable(&record.recipient.address)));
+        if let Some(original) = &record.recipient.original {
+            say(format_args!("original     {}", printable(original)));
+        }
+        if let Some(address) = client.address {
+            say(format_args!("client       {address} helo={}", printable(client.helo.as_deref().unwrap_or("unknown"))));
+        }
+        say(format_args!("queue id     {}", printable(queue_id.as_deref().unwrap_or("unknown"))));
+        say(format_args!("size         {} octets\n", record.size));
+    }
+    content.write_to(&mut std::io::stdout().lock()).and_then(|()| std::io::stdout().flush()).map_err(|e| e.to_string())
+}
+
+/// Exactly the pipeline again, for the one recipient the copy was kept for.
+async fn release(engine: &Arc<Engine>, id: &EventId) -> Result<(), String> {
+    let (record, content) = engine.ledger().held_read(id).await.map_err(text)?.ok_or_else(|| none_of(id))?;
+    let envelope = Envelope { recipients: vec![record.recipient], ..record.envelope };
+    let outcomes = engine.clone().deliver(envelope, content).await;
+    let Some(outcome) = outcomes.first() else { return Err("internal error: no outcome".to_owned()) };
+    say(format_args!("{}", outcome.pipe_line()));
+    if matches!(outcome.verdict, Verdict::Delivered | Verdict::Duplicate) {
+        engine.ledger().held_remove(id).await.map_err(text)?;
+        return Ok(());
+    }
+    Err(format!("it stays held: {}", still_held(outcome)))
+}
+
+fn still_held(outcome: &Outcome) -> String {
+    format!("{}: {} ({})", outcome.verdict.name(), outcome.verdict.rule().unwrap_or("?"), outcome.verdict.detail())
+}
+
+async fn purge(engine: &Engine) -> Result<(), String> {
+    let limits = engine.config().held;
+    let purged = engine.ledger().held_purge(limits.keep, limits.max_size).await.map_err(text)?;
+    let left = bytesize::ByteSize(purged.kept_size);
+    say(format_args!("removed {}, kept {} ({left})", purged.removed, purged.kept));
+    Ok(())
+}
+
+fn none_of(id: &EventId) -> String {
+    format!("no copy with the id {id} is held")
+}
+
+fn text(error: LedgerError) -> String {
+    error.to_string()
+}
+
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(at).to_string()
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::config::{Config, ConfigError, DEFAULT_PATH};
+use crate::config::{Config, ConfigError, DEFAULT_PATH, LogConfig};
 use crate::intake::pipe::Arguments;
 use crate::ledger::Ledger;
 use crate::pipeline::Engine;
@@ -150,12 +150,17 @@ fn say(text: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// A stranger's text as a terminal may get it: no control character drives it.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 /// All rooms, with a ledger and a log of their own.
-fn engine(path: &Path) -> Result<(Arc<Engine>, Arc<Telemetry>), ConfigError> {
+fn engine(path: &Path, telemetry: impl FnOnce(LogConfig) -> Telemetry) -> Result<Arc<Engine>, ConfigError> {
     let config = Config::load(path)?;
-    let telemetry = Arc::new(Telemetry::new(config.log));
+    let telemetry = Arc::new(telemetry(config.log));
     let ledger = Arc::new(Ledger::new(&config));
-    Ok((Arc::new(Engine::new(config, ledger, telemetry.clone())?), telemetry))
+    Ok(Arc::new(Engine::new(config, ledger, telemetry)?))
 }
 
 /// A runtime for one message or one question.

@@ -6,15 +6,17 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 
 use super::{Command, CommandLine, engine, small_runtime};
 use crate::crash_point::crash_point;
-use crate::disposition::{EX_TEMPFAIL, Status};
+use crate::disposition::{EX_TEMPFAIL, Outcome, Status};
 use crate::intake::Deliver;
 use crate::intake::pipe::{Arguments, answer, defer, read_message};
+use crate::pipeline::Engine;
 use crate::telemetry::{Level, LogLine, Telemetry};
 
 /// Time for reading standard input before the configuration has said anything else.
@@ -41,7 +43,7 @@ pub(super) fn run(arguments: &[OsString]) -> ExitCode {
 
 fn take(config: &std::path::Path, arguments: Arguments) -> u8 {
     let mut output = std::io::stdout();
-    let (engine, telemetry) = match engine(config) {
+    let engine = match engine(config, Telemetry::after_the_answer) {
         Ok(engine) => engine,
         Err(error) => {
             // The sender may read our output in a status report: the line number, but not the line.
@@ -49,38 +51,59 @@ fn take(config: &std::path::Path, arguments: Arguments) -> u8 {
             return defer(Status::CONFIGURATION, &error.brief(), &mut output);
         }
     };
-    let limits = engine.config().limits.clone();
-    watch(limits.deadline + GRACE);
+    watch(engine.config().limits.deadline + GRACE);
+    let status = match deliver(&engine, arguments) {
+        Ok(outcomes) => answer(&outcomes, &mut output),
+        Err(refusal) => {
+            engine.telemetry().log(&LogLine::event(Level::Error, &refusal.detail));
+            defer(refusal.status, refusal.public, &mut output)
+        }
+    };
+    engine.telemetry().release();
+    status
+}
+
+/// Why a message does not even reach the pipeline.
+struct NotTaken {
+    status: Status,
+    public: &'static str,
+    detail: String,
+}
+
+fn deliver(engine: &Arc<Engine>, arguments: Arguments) -> Result<Vec<Outcome>, NotTaken> {
     if arguments.recipients.is_empty() {
-        telemetry.log(&LogLine::event(Level::Error, "pipe was called without --recipient: see the postfix/ pieces"));
-        return defer(Status::CONFIGURATION, "wrong usage: no --recipient", &mut output);
+        return Err(NotTaken {
+            status: Status::CONFIGURATION,
+            public: "wrong usage: no --recipient",
+            detail: "pipe was called without --recipient: see postfix/master.cf.pipe".to_owned(),
+        });
     }
-    let content = match read_message(&mut std::io::stdin().lock(), limits.message_size, &overflow_directory(&engine)) {
-        Ok(content) => content,
-        Err(error) => {
-            telemetry.log(&LogLine::event(Level::Error, format_args!("the message cannot be read: {error}")));
-            return defer(Status::SYSTEM, "the message cannot be read", &mut output);
-        }
-    };
+    let limit = engine.config().limits.message_size;
+    let content =
+        read_message(&mut std::io::stdin().lock(), limit, &overflow_directory(engine)).map_err(|error| NotTaken {
+            status: Status::SYSTEM,
+            public: "the message cannot be read",
+            detail: format!("the message cannot be read: {error}"),
+        })?;
     crash_point("message-read");
-    let runtime = match small_runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            telemetry.log(&LogLine::event(Level::Error, format_args!("no runtime: {error}")));
-            return defer(Status::SYSTEM, "no resources", &mut output);
-        }
-    };
-    let outcomes = runtime.block_on(engine.deliver(arguments.into_envelope(), content));
+    let runtime = small_runtime().map_err(|error| NotTaken {
+        status: Status::SYSTEM,
+        public: "no resources",
+        detail: format!("no runtime: {error}"),
+    })?;
+    let outcomes = runtime.block_on(engine.clone().deliver(arguments.into_envelope(), content));
     // A name server that hangs in a blocking thread must not keep the process: the answer is known.
     runtime.shutdown_background();
     crash_point("before-answer");
-    answer(&outcomes, &mut output)
+    Ok(outcomes)
 }
 
-/// Where the rest of a too large message may stand; the system's place for temporary files if there is no state yet.
-fn overflow_directory(engine: &crate::pipeline::Engine) -> std::path::PathBuf {
-    let state = &engine.config().state_dir;
-    if state.is_dir() { state.clone() } else { std::env::temp_dir() }
+/// Where the rest of a too large message may stand; the system's place for temporary files if there can be no state.
+fn overflow_directory(engine: &Engine) -> std::path::PathBuf {
+    match engine.ledger().prepare() {
+        Ok(()) => engine.config().state_dir.clone(),
+        Err(_) => std::env::temp_dir(),
+    }
 }
 
 /// Ends the process with 75 when the time is over, whatever it hangs in.

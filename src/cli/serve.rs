@@ -1,4 +1,269 @@
-//! serve
-pub(super) fn run(_c: &std::path::Path) -> u8 {
-    super::FAILED
+//! `mailhatch serve`: the LMTP service.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use listenfd::ListenFd;
+use nix::unistd::{User, getuid};
+use sd_notify::NotifyState;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{FAILED, complain, engine, report};
+use crate::config::{Config, ConfigError, LogConfig};
+use crate::disposition::Outcome;
+use crate::intake::Deliver;
+use crate::intake::lmtp::{self, Listener, Settings, Shutdown, ShutdownTrigger};
+use crate::ledger::Ledger;
+use crate::mail::{Content, Envelope};
+use crate::pipeline::Engine;
+use crate::telemetry::{Level, LogLine, Metrics, MetricsListener, Telemetry};
+
+/// Anybody may open the socket; who it is, is asked of the kernel (SO_PEERCRED) at each connection.
+const SOCKET_MODE: u32 = 0o666;
+
+/// The engine in force: SIGHUP puts another in its place, and messages on their way keep theirs.
+#[derive(Debug)]
+struct Service {
+    engine: RwLock<Arc<Engine>>,
+    /// Counted on over a reload; `None` where nothing is counted.
+    metrics: Option<Arc<Metrics>>,
+}
+
+impl Service {
+    fn current(&self) -> Arc<Engine> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts a new configuration in force, or keeps the old one if the new one is wrong.
+    fn reload(&self, path: &Path) -> Result<(), ConfigError> {
+        let config = Config::load(path)?;
+        let telemetry = Arc::new(telemetry(config.log, self.metrics.as_ref()));
+        if let Some(metrics) = &self.metrics {
+            metrics.expect(&config);
+        }
+        let ledger: Arc<Ledger> = Arc::new(self.current().ledger().reloaded(&config));
+        let engine = Arc::new(Engine::new(config, ledger, telemetry)?);
+        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
+        Ok(())
+    }
+
+    fn log(&self, line: &LogLine) {
+        self.current().telemetry().log(line);
+    }
+}
+
+impl Deliver for Service {
+    fn deliver(self: Arc<Self>, envelope: Envelope, content: Content) -> BoxFuture<'static, Vec<Outcome>> {
+        self.current().deliver(envelope, content)
+    }
+}
+
+/// Runs until SIGTERM and gives the exit status.
+pub(super) fn run(path: &Path) -> u8 {
+    // The names are constants, so that this cannot fail; if it did, mail is worth more than numbers.
+    let metrics = Metrics::new().ok().map(Arc::new);
+    let engine = match engine(path, |log| telemetry(log, metrics.as_ref())) {
+        Ok(engine) => engine,
+        Err(error) => return report(&error),
+    };
+    match runtime().and_then(|runtime| runtime.block_on(serve(engine, metrics, path.to_owned()))) {
+        Ok(()) => 0,
+        Err(error) => {
+            complain(format_args!("{error}"));
+            FAILED
+        }
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+async fn serve(engine: Arc<Engine>, metrics: Option<Arc<Metrics>>, path: PathBuf) -> io::Result<()> {
+    let listeners = listeners(&engine)?;
+    let service = Arc::new(Service { engine: RwLock::new(engine), metrics });
+    serve_metrics(&service).await;
+    log_panics(service.clone());
+    let (trigger, shutdown) = Shutdown::new();
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut serving = tokio::spawn(start(&service, listeners, shutdown));
+    service.log(&LogLine::event(Level::Info, format_args!("mailhatch {} is ready", env!("CARGO_PKG_VERSION"))));
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    let mut watchdog =
+        tokio::time::interval(sd_notify::watchdog_enabled().map_or(Duration::from_secs(3600), |period| period / 2));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = watchdog.tick() => drop(sd_notify::notify(&[NotifyState::Watchdog])),
+            hung_up = hangup.recv() => reload(&service, &path, hung_up),
+            ended = &mut serving => return ended.map(drop).map_err(io::Error::other),
+        }
+    }
+    stop(&service, trigger, serving, &mut terminate).await;
+    Ok(())
+}
+
+fn start(
+    service: &Arc<Service>,
+    listeners: Vec<Listener>,
+    shutdown: Shutdown,
+) -> impl Future<Output = usize> + Send + 'static {
+    let log = {
+        let service = service.clone();
+        Arc::new(move |line: LogLine| service.log(&line))
+    };
+    let engine = service.current();
+    if let Err(error) = engine.ledger().prepare() {
+        // Mail is deferred until it is mended; the service must be there to say so.
+        service.log(&LogLine::event(Level::Error, error));
+    }
+    let mut settings = Settings::new(engine.config(), log);
+    settings.metrics.clone_from(&service.metrics);
+    settings.allowed_uids = Some(allowed_uids(&engine));
+    lmtp::serve(listeners, service.clone(), settings, shutdown)
+}
+
+fn reload(service: &Service, path: &Path, hung_up: Option<()>) {
+    if hung_up.is_none() {
+        return;
+    }
+    let reloading = [NotifyState::Reloading, NotifyState::monotonic_usec_now().unwrap_or(NotifyState::Reloading)];
+    let _ = sd_notify::notify(&reloading);
+    let line = match service.reload(path) {
+        Ok(()) => {
+            LogLine::event(Level::Info, "configuration reloaded; [listen] and [limits] of connections need a restart")
+        }
+        Err(error) => LogLine::event(Level::Error, format_args!("the old configuration stays in force: {error}")),
+    };
+    service.log(&line);
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+}
+
+/// What was acknowledged is finished; the rest is deferred.
+async fn stop(
+    service: &Service,
+    trigger: ShutdownTrigger,
+    serving: tokio::task::JoinHandle<usize>,
+    terminate: &mut Signal,
+) {
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    trigger.request();
+    let left = tokio::select! {
+        left = serving => left.unwrap_or_default(),
+        // A second signal means now.
+        _ = terminate.recv() => 1,
+    };
+    let text = match left {
+        0 => "stopped".to_owned(),
+        left => format!("stopped with {left} connections still open: what they were sending stays with Postfix"),
+    };
+    service.log(&LogLine::event(Level::Info, text));
+}
+
+/// The sockets that systemd handed over; without any, those of `[listen]`.
+fn listeners(engine: &Engine) -> io::Result<Vec<Listener>> {
+    let mut handed_over = ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..handed_over.len() {
+        if let Ok(Some(unix)) = handed_over.take_unix_listener(index) {
+            listeners.push(Listener::from_unix(unix)?);
+        } else if let Some(tcp) = handed_over.take_tcp_listener(index)? {
+            listeners.push(Listener::from_tcp(tcp)?);
+        }
+    }
+    if !listeners.is_empty() {
+        return Ok(listeners);
+    }
+    let bind = |address| Listener::bind(address, SOCKET_MODE).map_err(io::Error::other);
+    engine.config().listen.lmtp.iter().map(bind).collect()
+}
+
+/// Root, ourselves, and the users of `listen.users`.
+fn allowed_uids(engine: &Engine) -> Vec<u32> {
+    let mut uids = vec![0, getuid().as_raw()];
+    for name in &engine.config().listen.users {
+        match User::from_name(name) {
+            Ok(Some(user)) => uids.push(user.uid.as_raw()),
+            _ => {
+                let text =
+                    format!("there is no user \"{name}\" (listen.users): its processes cannot connect to our sockets");
+                engine.telemetry().log(&LogLine::event(Level::Warning, text));
+            }
+        }
+    }
+    uids
+}
+
+fn telemetry(log: LogConfig, metrics: Option<&Arc<Metrics>>) -> Telemetry {
+    let telemetry = Telemetry::new(log);
+    match metrics {
+        Some(metrics) => telemetry.with_metrics(metrics.clone()),
+        None => telemetry,
+    }
+}
+
+/// Answers Prometheus at `listen.metrics`. That it cannot is no reason to take no mail.
+async fn serve_metrics(service: &Arc<Service>) {
+    let config = service.current().config().clone();
+    let (Some(address), Some(metrics)) = (config.listen.metrics, service.metrics.clone()) else { return };
+    metrics.expect(&config);
+    match MetricsListener::bind(address).await {
+        Ok(listener) => {
+            let (counting, service) = (metrics.clone(), service.clone());
+            let refresh = Arc::new(move || {
+                let (metrics, engine) = (counting.clone(), service.current());
+                let refresh: BoxFuture<'static, ()> = Box::pin(async move {
+                    let held = engine.ledger().held_totals().await;
+                    metrics.set_held(held.ok());
+                });
+                refresh
+            });
+            tokio::spawn(listener.serve(metrics, refresh));
+        }
+        Err(error) => {
+            let text = format!("no metrics are served: listen.metrics {address}: {error}");
+            service.log(&LogLine::event(Level::Error, text));
+        }
+    }
+}
+
+/// A panic costs one message; where it was must be known all the same.
+fn log_panics(service: Arc<Service>) {
+    std::panic::set_hook(Box::new(move |panic| {
+        service.log(&LogLine::event(Level::Error, format_args!("panic: {panic}")));
+    }));
+}
+
+/// The service on a thread of its own, for `demo`.
+pub(super) struct Background {
+    trigger: ShutdownTrigger,
+    thread: JoinHandle<()>,
+}
+
+impl Background {
+    /// Binds the sockets and serves; when it returns, they can be connected to.
+    pub fn start(engine: Arc<Engine>) -> io::Result<Self> {
+        let runtime = runtime()?;
+        let listeners = runtime.block_on(async { listeners(&engine) })?;
+        let service = Arc::new(Service { engine: RwLock::new(engine), metrics: None });
+        let (trigger, shutdown) = Shutdown::new();
+        let serving = start(&service, listeners, shutdown);
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(serving);
+        });
+        Ok(Self { trigger, thread })
+    }
+
+    /// Stops it and waits for its end.
+    pub fn stop(self) {
+        self.trigger.request();
+        let _ = self.thread.join();
+    }
 }

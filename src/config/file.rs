@@ -176,6 +176,7 @@ struct ConfigFile {
 #[serde(deny_unknown_fields, default)]
 struct ListenSection {
     lmtp: Vec<Spanned<String>>,
+    users: Vec<String>,
     metrics: Option<SocketAddr>,
 }
 
@@ -284,7 +285,7 @@ fn default_state_dir() -> PathBuf {
 impl Default for ListenSection {
     fn default() -> Self {
         let socket = "unix:/run/mailhatch/lmtp.sock".to_owned();
-        Self { lmtp: vec![Spanned::new(0..0, socket)], metrics: None }
+        Self { lmtp: vec![Spanned::new(0..0, socket)], users: vec!["postfix".to_owned()], metrics: None }
     }
 }
 
@@ -443,7 +444,11 @@ fn read_listen(source: &Source, section: ListenSection) -> Result<Listen, Config
             }),
         }
     };
-    Ok(Listen { lmtp: section.lmtp.into_iter().map(read).collect::<Result<_, _>>()?, metrics: section.metrics })
+    Ok(Listen {
+        lmtp: section.lmtp.into_iter().map(read).collect::<Result<_, _>>()?,
+        users: section.users,
+        metrics: section.metrics,
+    })
 }
 
 fn read_mailbox(

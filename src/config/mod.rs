@@ -61,6 +61,8 @@ pub struct Config {
 pub struct Listen {
     /// Where the LMTP service listens.
     pub lmtp: Vec<ListenAddress>,
+    /// The users whose processes may connect to a Unix socket, besides root and our own.
+    pub users: Vec<String>,
     /// Where metrics are served; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
 }

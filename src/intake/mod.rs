@@ -2,8 +2,8 @@
 //!
 //! Knows Postfix; decides nothing. Every accepted message goes to a [`Deliver`], and its outcomes are the answer.
 
-pub mod pipe;
 pub mod lmtp;
+pub mod pipe;
 
 use std::sync::Arc;
 

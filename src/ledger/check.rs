@@ -16,7 +16,7 @@ use super::{Ledger, held, held_sweep};
 const READ_THROUGH: u64 = 64 * 1024 * 1024;
 
 /// Rows are counted up to this many.
-pub const COUNTED: u64 = 1_000_000;
+const COUNTED: u64 = 1_000_000;
 
 /// A ledger that works.
 #[derive(Clone, Debug, PartialEq, Eq)]

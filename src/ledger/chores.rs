@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior};
 
 use super::held_sweep;
-use super::open::Database;
+use super::open::{Database, PATIENCE};
 use super::shared::{Shared, seconds};
 use super::worker::{Failure, Work};
 
@@ -21,6 +21,9 @@ const LONGEST_DELIVERY: i64 = 3600;
 
 /// How often.
 const PERIOD: Duration = Duration::from_secs(3600);
+
+/// After another process held the write lock.
+const ANOTHER_TRY: Duration = Duration::from_secs(1);
 
 /// Rows of one table in one step: a few milliseconds of the write lock.
 const STEP: usize = 500;
@@ -44,17 +47,19 @@ impl Chores {
             Some(open) => expire_if_due(open, shared),
             None => Ok(true),
         };
-        match through {
-            Ok(false) => self.next_look = None,
+        let pause = match through {
+            Ok(false) => Duration::ZERO,
             Ok(true) => {
-                self.next_look = Some(Instant::now() + PERIOD);
                 held_sweep::in_background(shared);
+                PERIOD
             }
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => ANOTHER_TRY,
             Err(_) => {
-                self.next_look = Some(Instant::now() + PERIOD);
                 *database = None;
+                PERIOD
             }
-        }
+        };
+        self.next_look = Some(Instant::now() + pause);
     }
 }
 
@@ -69,7 +74,15 @@ fn expire_if_due(database: &mut Database, shared: &Shared) -> rusqlite::Result<b
         return Ok(true);
     }
     database.set_durable(false)?;
-    let transaction = database.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // A chore never waits for another process: a message might wait behind it.
+    database.connection.busy_timeout(Duration::ZERO)?;
+    let through = expire_in_transaction(&mut database.connection, shared, now);
+    database.connection.busy_timeout(PATIENCE)?;
+    through
+}
+
+fn expire_in_transaction(connection: &mut Connection, shared: &Shared, now: i64) -> rusqlite::Result<bool> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let through = expire(&transaction, shared, now)?;
     transaction.commit()?;
     Ok(through)

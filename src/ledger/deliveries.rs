@@ -79,12 +79,17 @@ impl Row {
     }
 }
 
-/// Writes the facts down; the thread does so in every transaction, so there is nothing more to it.
+/// Writes the facts down. The thread does so in every transaction, so there is nothing to do but to wait for one; none is
+/// needed if they have all been taken away, which happens after their commit.
 pub(super) struct Recording;
 
 impl Work for Recording {
     type Value = ();
     const RECORDS: bool = true;
+
+    fn prepare(&mut self, shared: &Shared) -> Result<Option<()>, LedgerError> {
+        Ok(shared.facts().is_empty().then_some(()))
+    }
 
     fn run(&mut self, _: &Connection, _: &Shared, _: i64) -> Result<(), Failure> {
         Ok(())
@@ -139,7 +144,8 @@ impl Work for Beginning {
     }
 }
 
-/// Reads when an event was first refused, or writes that it is now.
+/// Reads when an event was first refused, or writes that it is now. It needs no fsync: lost in a power cut, the time only
+/// begins later.
 pub(super) struct FirstRefusal {
     id: EventId,
 }

@@ -47,8 +47,10 @@ pub(super) fn after_holding(shared: &Arc<Shared>, id: &EventId) {
     let mut random = [0; 8];
     let drawn = SystemRandom::new().fill(&mut random).map_or(0, |()| u64::from_be_bytes(random));
     let threshold = u128::from(size) * u128::from(SWEEPS) * u128::from(u64::MAX) / u128::from(limits.max_size.max(1));
-    if u128::from(drawn) <= threshold {
+    // One sweep at a time is enough for a process.
+    if u128::from(drawn) <= threshold && !shared.sweeping.swap(true, Ordering::AcqRel) {
         let _ = sweep(shared, limits.keep, limits.max_size, Some(id));
+        shared.sweeping.store(false, Ordering::Release);
     }
 }
 

@@ -77,6 +77,11 @@ impl Ledger {
         Self { worker: Arc::new(Worker::new(Arc::clone(&shared))), shared }
     }
 
+    /// Makes the state directory if it is not there, so that a large message has a place before the first question.
+    pub fn prepare(&self) -> Result<(), LedgerError> {
+        self.shared.paths.prepare_state_dir()
+    }
+
     /// The ledger of a configuration that was read again: this one with the new limits, if the state directory is the same.
     /// What this process has not been able to write down yet stays known.
     pub fn reloaded(&self, config: &Config) -> Self {
@@ -123,6 +128,12 @@ impl Ledger {
     /// Gives a reservation back: the notice was not sent, and does not count. Dropping the claim comes to the same.
     pub async fn cancel_notice(&self, claim: NoticeClaim) -> Result<(), LedgerError> {
         self.worker.ask(notices::Cancelling::new(claim)).await
+    }
+
+    /// Tries once more to write down what this process could not; for the end of a process.
+    pub async fn settle(&self) -> Result<(), Unrecorded> {
+        let settled = self.shared.facts().is_empty();
+        if settled { Ok(()) } else { self.worker.ask(deliveries::Recording).await.map_err(Unrecorded) }
     }
 
     /// Deletes what is past its time, all of it. The ledger does this itself once an hour, in small steps.

@@ -18,7 +18,7 @@ use super::shared::{Paths, inherit_owner};
 const VERSION: i64 = 1;
 
 /// How long another process may hold the write lock. A transaction takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `delivery` may grow to millions of rows: the key is the table itself, and the one index grows at its end only, because
 /// `begun` is the time of the insertion; it costs one more page a commit and saves the expiry from walking the table.
@@ -102,6 +102,9 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // Each `pipe` process is often the last one to close the ledger: it need not pay two fsyncs to tidy up after itself.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
+    // Pages. A process that finds nobody else at the ledger reads the log through: 1 MB of it, not the usual 4 MB, which halves
+    // what a cold `pipe` waits for its first answer.
+    connection.pragma_update(None, "wal_autocheckpoint", 250)?;
     Ok(connection)
 }
 
@@ -129,8 +132,9 @@ fn create(path: &Path) -> Result<(), LedgerError> {
     temporary.as_file().set_permissions(fs::Permissions::from_mode(0o640)).map_err(cannot)?;
     inherit_owner(temporary.path()).map_err(cannot)?;
     temporary.as_file().sync_all().map_err(cannot)?;
-    match temporary.persist_noclobber(path) {
-        Ok(_) => File::open(directory).and_then(|directory| directory.sync_all()).map_err(cannot),
+    // Closed before it has its name: closing it later would drop the locks of a connection opened in the meantime (fcntl(2)).
+    match temporary.into_temp_path().persist_noclobber(path) {
+        Ok(()) => File::open(directory).and_then(|directory| directory.sync_all()).map_err(cannot),
         // Another process was faster.
         Err(_) if identity(path).is_some() => Ok(()),
         Err(error) => Err(cannot(error.error)),

@@ -1,7 +1,12 @@
-//! The reject notice: may we, what it says, sending it.
+//! The reject notice: may we ([`policy`]), what it says (`render`), sending it (`submit`).
 //!
 //! Writes to nobody whom SPF or DKIM does not prove. A notice that cannot be handed to the local MTA is an error, and the
 //! message is deferred; it is never dropped in silence.
+
+mod canonical;
+mod policy;
+mod render;
+mod submit;
 
 use std::fmt;
 use std::future::Future;
@@ -10,11 +15,17 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::time::Instant;
 
+pub use canonical::canonical_sender;
+pub use policy::Withheld;
+
+use self::render::{Mailer, Templates};
+use self::submit::LocalMta;
 use crate::app::EventId;
 use crate::auth::Authentication;
-use crate::config::{Config, ConfigError};
-use crate::disposition::{Deferral, Rejection};
-use crate::ledger::Ledger;
+use crate::config::{Config, ConfigError, NoticeConfig};
+use crate::crash_point::crash_point;
+use crate::disposition::{Deferral, Rejection, Status};
+use crate::ledger::{Ledger, LedgerError, NoticeRequest, Reservation};
 use crate::mail::{Envelope, Message, Recipient};
 use crate::route::Routes;
 use crate::trail::Step;
@@ -29,30 +40,6 @@ pub enum NoticeOutcome {
     },
     /// It was not written.
     Withheld(Withheld),
-}
-
-/// Why no notice is written; the first condition that fails (DESIGN section 2.7).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Withheld {
-    /// `notice.enabled = false`
-    Off,
-}
-
-impl Withheld {
-    /// A name for logs and metrics.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Off => "off",
-        }
-    }
-}
-
-impl fmt::Display for Withheld {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Off => f.write_str("notices are off"),
-        }
-    }
 }
 
 impl fmt::Display for NoticeOutcome {
@@ -93,6 +80,11 @@ pub struct Foreseen {
 }
 
 impl Foreseen {
+    /// What the screen sets aside gets none.
+    pub fn machine_made() -> Self {
+        Self { would_send: false, to: None, why: "machine-made mail is set aside without a notice".to_owned() }
+    }
+
     /// The last step of the trail.
     pub fn step(&self) -> Step {
         let result = if self.would_send { "would be sent" } else { "withheld" };
@@ -102,34 +94,132 @@ impl Foreseen {
 
 /// Writes reject notices.
 #[derive(Debug)]
-pub struct Notifier {}
+pub struct Notifier {
+    config: NoticeConfig,
+    hostname: String,
+    mailer: Mailer,
+    templates: Templates,
+    mta: LocalMta,
+}
 
 impl Notifier {
     /// Reads the addresses of the configuration; connects to nothing.
-    pub fn new(_config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self {})
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        let notice = &config.notice;
+        Ok(Self {
+            mailer: Mailer::parse(&notice.from.value).map_err(|why| config.error_at(&notice.from, why))?,
+            mta: LocalMta::parse(&notice.smtp.value, &config.hostname)
+                .map_err(|why| config.error_at(&notice.smtp, why))?,
+            templates: Templates::new(notice.templates.clone()),
+            hostname: config.hostname.clone(),
+            config: notice.clone(),
+        })
     }
 
-    /// Writes the notice if it may be written, at most once for an event.
+    /// Writes the notice if it may be written, at most once for an event. The sender is examined only if everything cheaper
+    /// says yes.
     pub async fn notify(
         &self,
-        _rejected: Rejected<'_>,
-        _authentication: impl Future<Output = Arc<Authentication>>,
-        _ledger: &Ledger,
-        _deadline: Instant,
+        rejected: Rejected<'_>,
+        authentication: impl Future<Output = Arc<Authentication>>,
+        ledger: &Ledger,
+        deadline: Instant,
     ) -> Result<NoticeOutcome, Deferral> {
-        Ok(NoticeOutcome::Withheld(Withheld::Off))
+        let permission = self.permission(rejected.envelope, rejected.message, rejected.routes, authentication).await;
+        let proof = match permission {
+            Ok(proof) => proof,
+            Err(withheld) => return Ok(NoticeOutcome::Withheld(withheld)),
+        };
+        let to = proof.address();
+        let request = NoticeRequest {
+            id: rejected.id.clone(),
+            canonical: canonical_sender(to),
+            domain: to.domain().to_ascii_lowercase(),
+        };
+        let sent = || NoticeOutcome::Sent { to: to.to_string() };
+        let slot = match ledger.reserve_notice(request).await.map_err(|error| ledger_failed(&error))? {
+            Reservation::Granted(slot) => slot,
+            Reservation::AlreadySent => return Ok(sent()),
+            Reservation::InFlight => return Err(in_flight()),
+            Reservation::TooSoon { .. } => return Ok(NoticeOutcome::Withheld(Withheld::Interval)),
+            Reservation::DomainLimit => return Ok(NoticeOutcome::Withheld(Withheld::DomainLimit)),
+            Reservation::TotalLimit => return Ok(NoticeOutcome::Withheld(Withheld::TotalLimit)),
+        };
+        let notice = render::render(&self.mailer, &self.hostname, &self.templates, rejected, &proof);
+        let submitted = match tokio::time::timeout_at(deadline, self.mta.submit(to, &notice)).await {
+            Ok(submitted) => submitted,
+            Err(_) => Err("no answer within the deadline".to_owned()),
+        };
+        if let Err(why) = submitted {
+            // A failure to take the reservation back is not worse: it runs out by itself.
+            let _ = ledger.cancel_notice(slot).await;
+            return Err(not_submitted(&self.config.smtp.value, &why));
+        }
+        crash_point("notice-submitted");
+        // It is sent, so the message is answered; the ledger goes on trying to write that down.
+        let _ = ledger.confirm_notice(slot).await;
+        Ok(sent())
     }
 
     /// Whether a notice would go out; asks no limit, because asking would not change it.
     pub async fn foresee(
         &self,
-        _envelope: &Envelope,
-        _message: &Message,
-        _machine_made: bool,
-        _routes: &Routes,
-        _authentication: impl Future<Output = Arc<Authentication>>,
+        envelope: &Envelope,
+        message: &Message,
+        routes: &Routes,
+        authentication: impl Future<Output = Arc<Authentication>>,
     ) -> Foreseen {
-        Foreseen { would_send: false, to: None, why: Withheld::Off.to_string() }
+        match self.permission(envelope, message, routes, authentication).await {
+            Ok(proof) => Foreseen {
+                would_send: true,
+                to: Some(proof.address().to_string()),
+                why: format!("proven by {}", proof.by()),
+            },
+            Err(withheld) => Foreseen { would_send: false, to: None, why: withheld.to_string() },
+        }
+    }
+
+    async fn permission(
+        &self,
+        envelope: &Envelope,
+        message: &Message,
+        routes: &Routes,
+        authentication: impl Future<Output = Arc<Authentication>>,
+    ) -> Result<crate::auth::SenderProof, Withheld> {
+        if !self.config.enabled {
+            return Err(Withheld::Off);
+        }
+        policy::without_proof(envelope, message, routes)?;
+        policy::proven(&*authentication.await)
+    }
+}
+
+fn ledger_failed(error: &LedgerError) -> Deferral {
+    Deferral {
+        status: Status::SYSTEM,
+        cause: "ledger",
+        public: "local state cannot be written".to_owned(),
+        detail: format!("the notice cannot be recorded: {error}"),
+        alarm: true,
+    }
+}
+
+fn in_flight() -> Deferral {
+    Deferral {
+        status: Status::SYSTEM,
+        cause: "in-flight",
+        public: "another copy of this message is being answered".to_owned(),
+        detail: "another connection or process is writing the notice for this message".to_owned(),
+        alarm: false,
+    }
+}
+
+fn not_submitted(smtp: &str, why: &str) -> Deferral {
+    Deferral {
+        status: Status::SYSTEM,
+        cause: "notice",
+        public: "the answer to this message cannot be sent yet".to_owned(),
+        detail: format!("the notice cannot be handed to {smtp} (notice.smtp): {why}"),
+        alarm: true,
     }
 }

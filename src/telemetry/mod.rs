@@ -9,8 +9,8 @@ mod syslog;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 pub use line::{Level, LogLine};
 pub use metrics::{Metrics, OpenConnection, TimedStep};
@@ -25,6 +25,8 @@ use crate::disposition::Outcome;
 pub struct Telemetry {
     format: LogFormat,
     sink: Sink,
+    /// Lines that wait for [`Telemetry::release`].
+    waiting: Option<Mutex<Vec<String>>>,
     dropped: AtomicU64,
     metrics: Option<Arc<Metrics>>,
 }
@@ -33,8 +35,7 @@ pub struct Telemetry {
 enum Sink {
     /// Standard error with the priority prefix of sd-daemon(3).
     Journald,
-    /// Nowhere.
-    Silent,
+    Nowhere,
     Stderr,
     Syslog(Mutex<Syslog>),
 }
@@ -47,7 +48,7 @@ impl Telemetry {
             LogTarget::Stderr => Sink::Stderr,
             LogTarget::Syslog => Sink::Syslog(Mutex::new(Syslog::new("/dev/log"))),
         };
-        Self { format: config.format, sink, dropped: AtomicU64::new(0), metrics: None }
+        Self { format: config.format, sink, waiting: None, dropped: AtomicU64::new(0), metrics: None }
     }
 
     /// Counts too, for a service that is there to be asked.
@@ -56,22 +57,32 @@ impl Telemetry {
         self
     }
 
-    /// Says nothing: for `explain`, whose output is its own.
+    /// Writes nothing: for `demo` and `explain`, whose output is their own.
     pub fn silent() -> Self {
-        Self { format: LogFormat::Logfmt, sink: Sink::Silent, dropped: AtomicU64::new(0), metrics: None }
+        Self {
+            format: LogFormat::Logfmt,
+            sink: Sink::Nowhere,
+            waiting: None,
+            dropped: AtomicU64::new(0),
+            metrics: None,
+        }
+    }
+
+    /// The same for `pipe`: what goes to standard error waits until the answer is written, because Postfix reads both as
+    /// one and wants the enhanced status code first.
+    pub fn after_the_answer(config: LogConfig) -> Self {
+        Self { waiting: Some(Mutex::default()), ..Self::new(config) }
     }
 
     /// Writes one line, or counts it as dropped.
     pub fn log(&self, line: &LogLine) {
         let text = line.render(self.format);
         let written = match &self.sink {
-            Sink::Journald => writeln!(std::io::stderr().lock(), "<{}>{text}", line.level.severity()).is_ok(),
-            Sink::Silent => true,
-            Sink::Stderr => writeln!(std::io::stderr().lock(), "{text}").is_ok(),
+            Sink::Journald => self.write(format!("<{}>{text}\n", line.level.severity())),
+            Sink::Nowhere => true,
+            Sink::Stderr => self.write(format!("{text}\n")),
             // A poisoned lock is taken all the same: a line half written is better than no log at all.
-            Sink::Syslog(syslog) => {
-                syslog.lock().unwrap_or_else(std::sync::PoisonError::into_inner).send(line.level, &text)
-            }
+            Sink::Syslog(syslog) => syslog.lock().unwrap_or_else(PoisonError::into_inner).send(line.level, &text),
         };
         if !written {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -92,6 +103,41 @@ impl Telemetry {
     pub fn observe(&self, step: TimedStep, duration: Duration) {
         if let Some(metrics) = &self.metrics {
             metrics.observe(step, duration);
+        }
+    }
+
+    /// Does a step and notes how long it took.
+    pub fn time<T>(&self, step: TimedStep, work: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let done = work();
+        self.observe(step, started.elapsed());
+        done
+    }
+
+    /// Waits for a step and notes how long it took.
+    pub async fn timed<T>(&self, step: TimedStep, work: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        let done = work.await;
+        self.observe(step, started.elapsed());
+        done
+    }
+
+    /// Writes the lines that waited for the answer.
+    pub fn release(&self) {
+        if let Some(waiting) = &self.waiting {
+            for line in waiting.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+                let _ = std::io::stderr().lock().write_all(line.as_bytes());
+            }
+        }
+    }
+
+    fn write(&self, line: String) -> bool {
+        match &self.waiting {
+            None => std::io::stderr().lock().write_all(line.as_bytes()).is_ok(),
+            Some(waiting) => {
+                waiting.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                true
+            }
         }
     }
 

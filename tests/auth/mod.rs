@@ -1,12 +1,19 @@
 //! The sender's proof, against a real name server on loopback.
 
+mod dkim;
+mod faults;
+mod opendkim;
+mod proof;
 mod rfc7208;
+mod signer;
+mod trust;
 
 use std::path::Path;
 use std::time::Duration;
 
-use mailhatch::auth::{Authenticator, TimeLimits};
+use mailhatch::auth::{Authentication, Authenticator, TimeLimits};
 use mailhatch::config::Config;
+use mailhatch::mail::{Client, Content, Envelope, Message, Recipient, Sender};
 
 use crate::support::name_server::NameServer;
 
@@ -19,8 +26,32 @@ fn config(auth: &str) -> Config {
     Config::parse(Path::new("test.toml"), &text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// An authenticator that asks `server`. The limits are far beyond what loopback needs: no test may hang on them.
+/// Far beyond what loopback needs: no test may hang on them.
+const PATIENT: TimeLimits =
+    TimeLimits { question: Duration::from_secs(10), retries: 0, message: Duration::from_secs(60) };
+
+/// An authenticator that asks `server`.
 fn authenticator(server: &NameServer) -> Authenticator {
-    let limits = TimeLimits { question: Duration::from_secs(10), retries: 0, message: Duration::from_secs(60) };
-    Authenticator::with_limits(&config(&format!("nameservers = [\"{}\"]", server.address())), limits)
+    Authenticator::with_limits(&config(&format!("nameservers = [\"{}\"]", server.address())), PATIENT)
+}
+
+/// An envelope; an empty client is an unknown one.
+fn envelope(sender: &str, client: &str) -> Envelope {
+    Envelope {
+        sender: Sender::from_path(sender),
+        recipients: vec![Recipient::new("incoming+k@example.com")],
+        client: Client { address: client.parse().ok(), helo: Some("helo.example.org".to_owned()), name: None },
+        queue_id: None,
+    }
+}
+
+fn message(text: impl Into<String>) -> Message {
+    Message::parse(Content::whole(text.into()))
+}
+
+/// The addresses that are proven, as `envelope by, from by`.
+fn proven(found: &Authentication) -> String {
+    let sender = found.envelope_sender.as_ref().map_or("nobody", |proof| proof.by());
+    let from = found.from.as_ref().map_or("nobody", |proof| proof.by());
+    format!("{sender} / {from}")
 }

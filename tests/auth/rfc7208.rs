@@ -9,8 +9,21 @@ use yaml_rust2::{Yaml, YamlLoader};
 use super::authenticator;
 use crate::support::name_server::{Fault, NameServer, Zone};
 
-/// Cases whose result we cannot give, with the reason.
-const CANNOT: &[(&str, &str)] = &[];
+/// Cases whose result we cannot give, with the reason: limits of mail-auth 0.13.3. None of them gives `pass`.
+const CANNOT: &[(&str, &str)] = &[
+    ("a-colon-domain", SLASH),
+    ("a-colon-domain-ip4mapped", SLASH),
+    ("mx-colon-domain", SLASH),
+    ("mx-colon-domain-ip4mapped", SLASH),
+    ("macro-mania-in-domain", UNUSABLE),
+    ("invalid-domain-long-via-macro", UNUSABLE),
+    ("invalid-hello-macro", UNUSABLE),
+    ("hello-domain-literal", UNUSABLE),
+];
+
+const SLASH: &str = "it ends a name at the first slash, also inside of the name: permerror";
+const UNUSABLE: &str =
+    "a macro that expands to what DNS cannot carry is temperror to it, not a name that does not exist";
 
 #[tokio::test]
 async fn the_suite_of_rfc_7208_gives_the_expected_results() {

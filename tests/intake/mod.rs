@@ -4,3 +4,4 @@ mod dialog;
 mod lmtp_server;
 mod lmtp_session;
 mod postfix_client;
+mod service;

@@ -204,6 +204,7 @@ async fn on_a_full_disk() {
     ledger.first_refusal(&id(1)).await.expect_err("full");
 
     fs::remove_file(filler).expect("freed");
+    ledger.settle().await.expect("recorded");
     drop(claimed(&ledger, number).await);
     assert!(matches!(super::ledger(state).begin(&id(0)).await, Ok(Begin::Delivered(_))), "recorded at the next chance");
     hold(&ledger, 1, 100).await.expect("held");

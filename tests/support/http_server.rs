@@ -141,7 +141,9 @@ impl Fault {
             Self::LoginPage => Reply::new(200, "text/html; charset=utf-8", "<!DOCTYPE html><title>Sign in</title>"),
             Self::OtherJson => Reply::json(200, r#"{"status":"ok"}"#),
             Self::Hang => Reply::Hang,
-            Self::ShortAnswer => Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"success\":true}".to_vec()),
+            Self::ShortAnswer => {
+                Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"success\":true}".to_vec())
+            }
             Self::Garbage => Reply::Raw(b"220 mx.example.com ESMTP\r\n".to_vec()),
             Self::ClosedWithoutAnswer | Self::ConnectionRefused | Self::DnsFailure | Self::UntrustedCertificate => {
                 Reply::Close

@@ -3,4 +3,6 @@
 
 pub mod name_server;
 
+pub mod config;
 pub mod http_server;
+pub mod service;

@@ -46,7 +46,10 @@ fn key(name: &str) -> String {
 }
 
 fn dns_name(name: &str) -> Name {
-    let mut parsed = Name::from_str_relaxed(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+    // Labels as they are: a zone may hold names that no host may have, such as `foo:bar`.
+    let labels = key(name);
+    let labels = labels.split('.').filter(|label| !label.is_empty()).map(str::as_bytes);
+    let mut parsed = Name::from_labels(labels).unwrap_or_else(|error| panic!("{name}: {error}"));
     parsed.set_fqdn(true);
     parsed
 }

@@ -3,7 +3,7 @@
 //! Takes more than the grammar of RFC 5321 section 4.1.2 allows wherever the meaning is plain; nothing here allocates but
 //! the address itself.
 
-use super::path;
+use super::path::{self, Keyword};
 use super::reply;
 use crate::mail::{Recipient, Sender};
 
@@ -32,13 +32,7 @@ impl<'l> Command<'l> {
     pub(super) fn read(line: &'l [u8]) -> Self {
         let end = line.iter().position(|&octet| octet == b' ' || octet == b'\t').unwrap_or(line.len());
         let (verb, argument) = (&line[..end], line[end..].trim_ascii());
-        let mut upper = [0; 8];
-        let Some(upper) = upper.get_mut(..verb.len()) else {
-            return if is_http(line) { Self::Http } else { Self::Unknown };
-        };
-        upper.copy_from_slice(verb);
-        upper.make_ascii_uppercase();
-        match &*upper {
+        match Keyword::new(verb).as_bytes() {
             b"LHLO" => Self::Lhlo(argument),
             b"HELO" | b"EHLO" => Self::SmtpHello,
             b"MAIL" => Self::Mail(argument),
@@ -77,7 +71,7 @@ impl Mail {
         let (path, parameters) = strip_keyword(argument, b"FROM:").and_then(path::split).ok_or(reply::MAIL_SYNTAX)?;
         let mut mail = Self { sender: sender(path), declared_size: None };
         for (name, value) in path::parameters(parameters) {
-            let known = match (name.to_ascii_uppercase().as_slice(), value) {
+            let known = match (name.as_bytes(), value) {
                 (b"SIZE", Some(value)) => {
                     mail.declared_size = decimal(value);
                     mail.declared_size.is_some()
@@ -108,7 +102,7 @@ pub(super) fn recipient(argument: &[u8]) -> Result<Recipient, &'static str> {
     // RFC 6531 has UTF-8 only. Other octets find no mailbox in any form; a 5xx for them would be a bounce.
     let mut recipient = Recipient::new(String::from_utf8_lossy(path));
     for (name, value) in path::parameters(parameters) {
-        match (name.to_ascii_uppercase().as_slice(), value) {
+        match (name.as_bytes(), value) {
             (b"ORCPT", Some(value)) => recipient.original = path::original_recipient(value),
             (b"NOTIFY", Some(_)) => {}
             _ => return Err(reply::BAD_PARAMETER),

@@ -6,6 +6,9 @@
 
 use bytes::{Bytes, BytesMut};
 
+/// Octets to make room for at once, whatever a client declares; beyond that the room grows with the message.
+const MOST_AT_ONCE: usize = 16 * 1024 * 1024;
+
 /// Where in a line the octets so far end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
@@ -37,7 +40,7 @@ pub(super) struct Data {
 impl Data {
     /// Room for a message of about `expected` octets, of which at most `limit` stay in memory.
     pub(super) fn new(expected: usize, limit: usize) -> Self {
-        let content = Vec::with_capacity(expected.min(limit));
+        let content = Vec::with_capacity(expected.min(limit).min(MOST_AT_ONCE));
         Self { at: At::LineStart, content, limit, overflow: BytesMut::new(), rest: 0, discarded: false }
     }
 
@@ -139,7 +142,8 @@ mod tests {
     #[test]
     fn a_message_ends_at_one_place_only_however_it_is_cut() {
         // (name, octets, content, octets behind the end; None: it has not ended)
-        let rows: &[(&str, &[u8], &[u8], Option<usize>)] = &[
+        type Row<'r> = (&'r str, &'r [u8], &'r [u8], Option<usize>);
+        let rows: &[Row<'_>] = &[
             ("empty", b".\r\n", b"", Some(0)),
             ("one line", b"a\r\n.\r\n", b"a\r\n", Some(0)),
             ("command behind", b"a\r\n.\r\nQUIT\r\n", b"a\r\n", Some(6)),

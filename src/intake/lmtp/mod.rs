@@ -19,11 +19,13 @@ mod reply;
 mod server;
 mod session;
 mod shutdown;
+mod step;
 mod xforward;
 
 pub use budget::{Budget, Reservation};
 pub use listener::{ListenError, Listener};
 pub use reply::{Farewell, Refusal};
 pub use server::{LogHook, Settings, serve};
-pub use session::{Session, SessionLimits, Step, Transaction};
+pub use session::Session;
 pub use shutdown::{Shutdown, ShutdownTrigger};
+pub use step::{SessionLimits, Step, Transaction};

@@ -50,12 +50,32 @@ fn without_source_route(path: &[u8]) -> &[u8] {
     path
 }
 
+/// A verb or the name of a parameter in capitals; empty if it is longer than any that is known. Costs no memory of its own.
+pub(super) struct Keyword {
+    octets: [u8; 8],
+    length: usize,
+}
+
+impl Keyword {
+    pub(super) fn new(name: &[u8]) -> Self {
+        let mut octets = [0; 8];
+        let Some(start) = octets.get_mut(..name.len()) else { return Self { octets, length: 0 } };
+        start.copy_from_slice(name);
+        start.make_ascii_uppercase();
+        Self { octets, length: name.len() }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.octets[..self.length]
+    }
+}
+
 /// The parameters, each with its value if it has one.
-pub(super) fn parameters(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+pub(super) fn parameters(text: &[u8]) -> impl Iterator<Item = (Keyword, Option<&[u8]>)> {
     text.split(|&octet| octet == b' ').filter(|parameter| !parameter.is_empty()).map(|parameter| {
         match memchr::memchr(b'=', parameter) {
-            Some(at) => (&parameter[..at], Some(&parameter[at + 1..])),
-            None => (parameter, None),
+            Some(at) => (Keyword::new(&parameter[..at]), Some(&parameter[at + 1..])),
+            None => (Keyword::new(parameter), None),
         }
     })
 }
@@ -64,9 +84,9 @@ pub(super) fn parameters(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u
 pub(super) fn original_recipient(value: &[u8]) -> Option<String> {
     let (kind, address) = value.split_at(memchr::memchr(b';', value)?);
     let address = xtext(&address[1..])?;
-    let address = match kind.to_ascii_lowercase().as_slice() {
-        b"rfc822" => address,
-        b"utf-8" => without_embedded_unicode(&address),
+    let address = match Keyword::new(kind).as_bytes() {
+        b"RFC822" => address,
+        b"UTF-8" => without_embedded_unicode(&address),
         _ => return None,
     };
     Some(address).filter(|address| !address.is_empty())
@@ -138,7 +158,8 @@ mod tests {
 
     #[test]
     fn a_path_ends_where_its_bracket_closes() {
-        let rows: &[(&str, &str, Option<(&str, &str)>)] = &[
+        type Row<'r> = (&'r str, &'r str, Option<(&'r str, &'r str)>);
+        let rows: &[Row<'_>] = &[
             ("plain", "<a@b> SIZE=1", Some(("a@b", " SIZE=1"))),
             ("null", "<>", Some(("", ""))),
             ("bracket and blank in quotes", "<\"a> b\"@c>", Some(("\"a> b\"@c", ""))),

@@ -20,7 +20,7 @@ pub(super) const DONE: &str = "250 2.0.0 Ok";
 pub(super) const SENDER_OK: &str = "250 2.1.0 Sender ok";
 pub(super) const RECIPIENT_OK: &str = "250 2.1.5 Recipient ok";
 pub(super) const GO_AHEAD: &str = "354 End data with <CR><LF>.<CR><LF>";
-pub(super) const NOT_VERIFIED: &str = "252 2.5.2 Send some mail and see";
+pub(super) const NOT_VERIFIED: &str = "252 2.0.0 Send some mail and see";
 pub(super) const HELP: &str = "214 2.0.0 LMTP (RFC 2033): LHLO XFORWARD MAIL RCPT DATA RSET NOOP VRFY HELP QUIT";
 
 pub(super) const LINE_TOO_LONG: &str = "500 5.5.2 Line too long";

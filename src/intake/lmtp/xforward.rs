@@ -18,15 +18,15 @@ pub(super) struct Forwarded {
 impl Forwarded {
     /// Takes one XFORWARD command; Postfix sends two of them before a MAIL. An error is the reply, and nothing is taken.
     ///
-    /// An attribute that is not known, and a value that cannot be read, are passed over: Postfix would bounce the message
-    /// over a 5xx here, and all that is lost is a hint.
+    /// An attribute that is not known, and a value that cannot be read, are passed over: after a 5xx Postfix would go on
+    /// with the message all the same, and the other attributes would be lost with this one.
     pub(super) fn take(&mut self, argument: &[u8]) -> Result<(), &'static str> {
         if argument.is_empty() || path::parameters(argument).any(|(_, value)| value.is_none()) {
             return Err(reply::XFORWARD_SYNTAX);
         }
         for (name, value) in path::parameters(argument) {
             let value = value.and_then(path::xtext).filter(|value| is_available(value));
-            match name.to_ascii_uppercase().as_slice() {
+            match name.as_bytes() {
                 b"ADDR" => self.client.address = value.as_deref().and_then(address),
                 b"HELO" => self.client.helo = value,
                 // Postfix's word for a client whose name it could not verify.

@@ -1,4 +1,0 @@
-//! demo
-pub(super) fn run() -> u8 {
-    super::FAILED
-}

@@ -1,0 +1,152 @@
+//! May we write? The conditions of the contract in their order; the first that fails is the reason.
+//!
+//! Grounds: RFC 5429 section 2.1 (no report to a forged sender; log why), RFC 3834 section 2 (no answer to automatic mail, none
+//! to role addresses), RFC 5230 section 4.6 (no answer to lists).
+
+use std::fmt;
+
+use crate::auth::{Authentication, SenderProof};
+use crate::mail::{Address, Envelope, Message, Sender};
+use crate::route::Routes;
+use crate::screen::marks;
+
+/// The field that every notice of ours carries.
+pub(super) const MARK: &str = "X-Mailhatch-Notice";
+
+/// Why no notice is written; the first condition that fails (DESIGN section 2.7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// `notice.enabled = false`
+    Off,
+    /// The envelope sender is null: nobody to write to.
+    NullSender,
+    /// The MTA did not tell the envelope sender.
+    UnknownSender,
+    /// The envelope sender is no address that can be written to.
+    UnwritableSender,
+    /// The message carries a mark of machine-made or list mail, which is named.
+    Machine(String),
+    /// It is one of our own notices.
+    OurNotice,
+    /// The envelope sender is a role or a robot.
+    Role(String),
+    /// The envelope sender is one of our mailboxes, or of our domains.
+    Own,
+    /// The From domain asks to reject or quarantine what fails DMARC, and this fails.
+    Dmarc,
+    /// Neither SPF nor DKIM proves the envelope sender.
+    Unproven(String),
+    /// The sender got a notice within `notice.interval`.
+    Interval,
+    /// The sender's domain got `notice.per_domain_per_hour`.
+    DomainLimit,
+    /// All together got `notice.total_per_hour`.
+    TotalLimit,
+}
+
+impl Withheld {
+    /// A short name for metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::NullSender => "null-sender",
+            Self::UnknownSender => "unknown-sender",
+            Self::UnwritableSender => "unwritable-sender",
+            Self::Machine(_) => "machine-made",
+            Self::OurNotice => "our-notice",
+            Self::Role(_) => "role-address",
+            Self::Own => "own-address",
+            Self::Dmarc => "dmarc-fail",
+            Self::Unproven(_) => "unproven",
+            Self::Interval => "interval",
+            Self::DomainLimit => "domain-limit",
+            Self::TotalLimit => "total-limit",
+        }
+    }
+}
+
+impl fmt::Display for Withheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("notices are off"),
+            Self::NullSender => f.write_str("null sender"),
+            Self::UnknownSender => f.write_str("unknown sender"),
+            Self::UnwritableSender => f.write_str("sender cannot be written to"),
+            Self::Machine(mark) => write!(f, "machine-made ({mark})"),
+            Self::OurNotice => f.write_str("our own notice"),
+            Self::Role(local) => write!(f, "role address ({local})"),
+            Self::Own => f.write_str("own address"),
+            Self::Dmarc => f.write_str("dmarc=fail, and the From domain asks to refuse it"),
+            Self::Unproven(summary) => f.write_str(summary),
+            Self::Interval => f.write_str("sender had a notice within the interval"),
+            Self::DomainLimit => f.write_str("limit for the sender's domain reached"),
+            Self::TotalLimit => f.write_str("limit for all notices reached"),
+        }
+    }
+}
+
+/// Everything that can be known without asking the network.
+pub(super) fn without_proof(envelope: &Envelope, message: &Message, routes: &Routes) -> Result<(), Withheld> {
+    let sender = match &envelope.sender {
+        Sender::Unknown => return Err(Withheld::UnknownSender),
+        Sender::Null => return Err(Withheld::NullSender),
+        Sender::Unreadable(_) => return Err(Withheld::UnwritableSender),
+        Sender::Address(address) => address,
+    };
+    if !can_be_written_to(sender) {
+        return Err(Withheld::UnwritableSender);
+    }
+    if message.first(MARK).is_some() {
+        return Err(Withheld::OurNotice);
+    }
+    if let Some(mark) = unanswerable(message) {
+        return Err(Withheld::Machine(mark));
+    }
+    if marks::is_role_or_robot(sender.local()) {
+        return Err(Withheld::Role(sender.local().to_owned()));
+    }
+    if routes.is_own(sender) {
+        return Err(Withheld::Own);
+    }
+    Ok(())
+}
+
+/// The mark of mail that nobody is to answer, if the message bears one.
+fn unanswerable(message: &Message) -> Option<String> {
+    if marks::is_auto_submitted(message) {
+        return Some("Auto-Submitted".to_owned());
+    }
+    if marks::is_list_mail(message) {
+        return Some("List-*".to_owned());
+    }
+    if let Some(value) = marks::precedence(message) {
+        return Some(format!("Precedence: {value}"));
+    }
+    if marks::suppresses_auto_response(message) {
+        return Some("X-Auto-Response-Suppress".to_owned());
+    }
+    let is_report = message.content_type().is_some_and(|content_type| content_type.kind == "multipart/report");
+    is_report.then(|| "multipart/report".to_owned())
+}
+
+/// Whether SPF or DKIM proves the envelope sender, and DMARC does not speak against it.
+pub(super) fn proven(authentication: &Authentication) -> Result<SenderProof, Withheld> {
+    let Some(proof) = &authentication.envelope_sender else {
+        return Err(Withheld::Unproven(authentication.summary.clone()));
+    };
+    if authentication.is_refused_by_dmarc() {
+        return Err(Withheld::Dmarc);
+    }
+    Ok(proof.clone())
+}
+
+/// RFC 5321 section 4.5.3.1: at most 254 octets of address; a domain that the world can resolve has a dot.
+fn can_be_written_to(address: &Address) -> bool {
+    let domain = address.domain();
+    let labels = domain.split('.').collect::<Vec<_>>();
+    let good_label = |label: &&str| {
+        let good = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+        !label.is_empty() && label.len() <= 63 && label.chars().all(good)
+    };
+    address.as_str().len() <= 254 && labels.len() > 1 && labels.iter().all(good_label)
+}

@@ -1,0 +1,214 @@
+//! What a notice says: a multipart/report of RFC 6522 with a text for people, a message/delivery-status (RFC 3464) and the header of
+//! the message, never its body.
+
+use std::path::PathBuf;
+
+use mail_builder::MessageBuilder;
+use mail_builder::headers::address::Address as BuilderAddress;
+use mail_builder::headers::content_type::ContentType;
+use mail_builder::headers::message_id::MessageId;
+use mail_builder::headers::raw::Raw;
+use mail_builder::mime::{BodyPart, MimePart};
+
+use super::Rejected;
+use super::policy::MARK;
+use crate::auth::SenderProof;
+use crate::mail::Address;
+
+/// Octets of the message's header that go back.
+const HEADER_BACK: usize = 32 * 1024;
+/// Octets of an id that a stranger wrote.
+const LONGEST_ID: usize = 250;
+
+/// Who writes a notice.
+#[derive(Clone, Debug)]
+pub(super) struct Mailer {
+    name: Option<String>,
+    address: Address,
+}
+
+impl Mailer {
+    /// Reads `notice.from`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            "notice.from is an address, with or without a name: \"mailhatch <postmaster@mx.example.com>\"".to_owned()
+        };
+        let (name, address) = match text.split_once('<') {
+            Some((name, rest)) => (Some(name.trim().trim_matches('"')), rest.strip_suffix('>').ok_or_else(wrong)?),
+            None => (None, text),
+        };
+        let address = Address::parse(address.trim()).ok_or_else(wrong)?;
+        let name = name.filter(|name| !name.is_empty()).map(str::to_owned);
+        Ok(Self { name, address })
+    }
+}
+
+/// The administrator's own texts, by rule and language, before ours.
+#[derive(Clone, Debug)]
+pub(super) struct Templates {
+    directory: Option<PathBuf>,
+}
+
+/// A subject and a text with `{reason}`, `{recipient}` and `{postmaster}` in it.
+struct Template {
+    subject: String,
+    text: String,
+}
+
+const SUBJECT: &str = "Auto: your message was not delivered";
+
+const TEXT: &str = "\
+Hello,
+
+your message to
+
+    {recipient}
+
+was not delivered. The reason:
+
+    {reason}
+
+What to do: {advice}
+
+If you think that this is a mistake, write to {postmaster}.
+
+This message was written by a program, because the address that your message
+came from was proven to be yours. No copy of your message is attached.
+";
+
+impl Templates {
+    /// Where the administrator's texts are: `RULE.txt`, `RULE.LANGUAGE.txt`, `default.txt`, `default.LANGUAGE.txt`.
+    pub fn new(directory: Option<PathBuf>) -> Self {
+        Self { directory }
+    }
+
+    /// The text for a rule. An unreadable file is passed over: a notice in our words is better than none.
+    fn find(&self, rule: &str, language: Option<&str>) -> Template {
+        let ours = || Template { subject: SUBJECT.to_owned(), text: TEXT.replace("{advice}", advice(rule)) };
+        let Some(directory) = &self.directory else { return ours() };
+        let names = [rule, "default"].into_iter().flat_map(|name| {
+            let translated = language.map(|language| format!("{name}.{language}.txt"));
+            translated.into_iter().chain([format!("{name}.txt")])
+        });
+        let read = names.filter_map(|name| std::fs::read_to_string(directory.join(name)).ok()).next();
+        let Some(read) = read else { return ours() };
+        match read.strip_prefix("Subject:").and_then(|rest| rest.split_once('\n')) {
+            Some((subject, text)) => {
+                Template { subject: subject.trim().to_owned(), text: text.trim_start().to_owned() }
+            }
+            None => Template { subject: SUBJECT.to_owned(), text: read },
+        }
+    }
+}
+
+fn advice(rule: &str) -> &'static str {
+    match rule {
+        "too-large" => "send it again without large attachments.",
+        "app-reject" => "see the reason above.",
+        _ => {
+            "check the address for a typing mistake. If you replied to a message, it may\nbe too old, or its address was cut: use the web interface instead."
+        }
+    }
+}
+
+/// The enhanced status code that the report names (RFC 3463).
+fn report_status(rule: &str) -> &'static str {
+    match rule {
+        "too-large" => "5.3.4",
+        "unknown-address" => "5.1.1",
+        _ => "5.7.1",
+    }
+}
+
+/// The notice's bytes, with CRLF line ends.
+pub(super) fn render(
+    mailer: &Mailer,
+    hostname: &str,
+    templates: &Templates,
+    rejected: Rejected<'_>,
+    proof: &SenderProof,
+) -> Vec<u8> {
+    let Rejected { id, message, recipient, rejection, .. } = rejected;
+    let original = recipient.original.as_deref().unwrap_or(&recipient.address);
+    let template = templates.find(rejection.rule, language(rejected).as_deref());
+    let text = template
+        .text
+        .replace("{postmaster}", mailer.address.as_str())
+        .replace("{recipient}", &printable(original))
+        .replace("{reason}", &printable(&rejection.reason));
+    let parts = vec![
+        MimePart::new(ContentType::new("text/plain").attribute("charset", "utf-8"), BodyPart::Text(text.into())),
+        status_part(hostname, rejected),
+        header_part(message.header()),
+    ];
+    let report = ContentType::new("multipart/report")
+        .attribute("report-type", "delivery-status")
+        .attribute("boundary", format!("=_{id}"));
+    let mut builder = MessageBuilder::new()
+        .from(BuilderAddress::new_address(mailer.name.as_deref(), mailer.address.as_str()))
+        .to(BuilderAddress::new_address(None::<&str>, proof.address().as_str()))
+        .subject(template.subject)
+        // Derived from the event: a second try is the same mail.
+        .message_id(format!("{id}.notice@{hostname}"))
+        .header("Auto-Submitted", Raw::new("auto-replied"))
+        .header("X-Auto-Response-Suppress", Raw::new("All"))
+        .header(MARK, Raw::new(hostname.to_owned()));
+    // mail-builder lets line ends through in ids, and these come from a stranger.
+    if let Some(message_id) = message.message_id().filter(|id| is_safe_id(id)) {
+        let mut references: Vec<_> = message.ids("References").into_iter().filter(|id| is_safe_id(id)).collect();
+        references.drain(..references.len().saturating_sub(20));
+        references.push(message_id.clone());
+        builder = builder.in_reply_to(message_id).references(MessageId::new_list(references.into_iter()));
+    }
+    builder.body(MimePart::new(report, BodyPart::Multipart(parts))).write_to_vec().unwrap_or_default()
+}
+
+fn status_part<'a>(hostname: &str, rejected: Rejected<'_>) -> MimePart<'a> {
+    let Rejected { recipient, rejection, envelope, .. } = rejected;
+    let mut status = format!("Reporting-MTA: dns; {}\r\n", printable(hostname));
+    if let Some(name) = &envelope.client.name {
+        status.push_str(&format!("Received-From-MTA: dns; {}\r\n", printable(name)));
+    }
+    status.push_str("\r\n");
+    let kind = |address: &str| if address.is_ascii() { "rfc822" } else { "utf-8" };
+    if let Some(original) = recipient.original.as_deref().filter(|original| *original != recipient.address) {
+        status.push_str(&format!("Original-Recipient: {}; {}\r\n", kind(original), printable(original)));
+    }
+    let address = &recipient.address;
+    status.push_str(&format!("Final-Recipient: {}; {}\r\n", kind(address), printable(address)));
+    status.push_str("Action: failed\r\n");
+    status.push_str(&format!("Status: {}\r\n", report_status(rejection.rule)));
+    status.push_str(&format!("Diagnostic-Code: x-mailhatch; {}\r\n", rejection.rule));
+    // RFC 6533 section 3: an internationalised address needs the global form of the type.
+    let content_type = if status.is_ascii() { "message/delivery-status" } else { "message/global-delivery-status" };
+    let encoding = if status.is_ascii() { "7bit" } else { "8bit" };
+    MimePart::new(ContentType::new(content_type), BodyPart::Text(status.into())).transfer_encoding(encoding)
+}
+
+/// RFC 6522 section 4: the header alone.
+fn header_part<'a>(header: &[u8]) -> MimePart<'a> {
+    let end = match header.len() {
+        length if length <= HEADER_BACK => length,
+        _ => header[..HEADER_BACK].iter().rposition(|&b| b == b'\n').map_or(HEADER_BACK, |newline| newline + 1),
+    };
+    let text = String::from_utf8_lossy(&header[..end]).replace('\0', "\u{fffd}");
+    MimePart::new(ContentType::new("text/rfc822-headers"), BodyPart::Text(text.trim_end().to_owned().into()))
+}
+
+/// The first language the sender's program asks for (RFC 3282).
+fn language(rejected: Rejected<'_>) -> Option<String> {
+    let field = rejected.message.first("Accept-Language").or_else(|| rejected.message.first("Content-Language"))?;
+    let text = field.text();
+    let first = text.split([',', ';', '-']).next()?.trim().to_ascii_lowercase();
+    // It becomes part of a file name.
+    let good = (2..=8).contains(&first.len()) && first.bytes().all(|b| b.is_ascii_lowercase());
+    good.then_some(first)
+}
+
+fn is_safe_id(id: &str) -> bool {
+    id.len() <= LONGEST_ID && id.bytes().all(|b| (b'!'..=b'~').contains(&b) && !matches!(b, b'<' | b'>'))
+}
+
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(1000).collect()
+}

@@ -1,0 +1,115 @@
+//! Each application's contract against a real server, a real socket or a real directory.
+
+mod events;
+mod faults;
+mod gate;
+mod gitlab;
+mod gitlab_lookup;
+mod spool;
+mod webhook;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use mailhatch::app::{App, Apps, Event, EventId};
+use mailhatch::config::{AddressSource, Config, ConfigError};
+use mailhatch::mail::{Client, Content, Envelope, Message, Recipient, Sender};
+use mailhatch::route::{Key, Matched, Route};
+
+/// The bytes 0 to 31: GitLab's secret file.
+pub const GITLAB_SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+/// Any webhook's secret file.
+pub const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+/// A reply key.
+pub const KEY: &str = "59d8df8370b7e95c5a49fbf86aeb2c93";
+
+/// A configuration with one application, `app`, and the files it names.
+pub struct Setup {
+    pub config: Config,
+    pub directory: tempfile::TempDir,
+}
+
+impl Setup {
+    /// `settings` are lines of `[[app]]`; `SECRET` and `DIR` in them stand for a secret file with that text and for the
+    /// directory.
+    pub fn new(settings: &str, secret: &str) -> Self {
+        Self::with_address("incoming+%{key}@gitlab.example.com", settings, secret)
+    }
+
+    pub fn with_address(address: &str, settings: &str, secret: &str) -> Self {
+        let directory = tempfile::tempdir().expect("directory");
+        let file = write_file(directory.path(), "secret", secret.as_bytes());
+        let settings = settings
+            .replace("SECRET", &format!("secret_file = {:?}", file.display().to_string()))
+            .replace("DIR", &directory.path().display().to_string());
+        let text = format!(
+            "[[mailbox]]\nname = \"incoming_email\"\naddress = \"{address}\"\napp = \"app\"\n\
+             [[app]]\nname = \"app\"\n{settings}\n"
+        );
+        let config = Config::parse(Path::new("mailhatch.toml"), &text).expect("configuration");
+        Self { config, directory }
+    }
+
+    pub fn gitlab(url: &str) -> Self {
+        Self::new(&format!("kind = \"gitlab\"\nurl = \"{url}\"\nSECRET\n"), GITLAB_SECRET)
+    }
+
+    pub fn webhook(url: &str, more: &str) -> Self {
+        Self::new(&format!("kind = \"webhook\"\nurl = \"{url}\"\nSECRET\n{more}"), WEBHOOK_SECRET)
+    }
+
+    pub fn app(&self) -> Arc<dyn App> {
+        Apps::new(&self.config).expect("applications").get("app").expect("app").clone()
+    }
+
+    pub fn error(&self) -> ConfigError {
+        Apps::new(&self.config).expect_err("an error")
+    }
+
+    /// An event of a message for a key.
+    pub fn event(&self, key: &str, message: impl Into<bytes::Bytes>) -> Event {
+        let mailbox = Arc::new(self.config.mailboxes[0].clone());
+        let message = Message::parse(Content::whole(message));
+        let address = mailbox.address.value.replace("%{key}", key);
+        let recipient = Recipient { address: address.clone(), original: None };
+        Event {
+            id: EventId::of(&mailbox.name.value, key, &message),
+            time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_341_600_123),
+            route: Route {
+                mailbox,
+                action: "reply".to_owned(),
+                key: Key::new(key).expect("key"),
+                captures: [("part".to_owned(), "rs".to_owned())].into(),
+                matched: Matched { source: AddressSource::Envelope, address },
+            },
+            envelope: Arc::new(Envelope {
+                sender: Sender::from_path("jane@example.org"),
+                recipients: vec![recipient.clone()],
+                client: Client {
+                    address: Some("203.0.113.7".parse().expect("address")),
+                    helo: Some("mail.example.org".to_owned()),
+                    name: None,
+                },
+                queue_id: Some("4Abc".to_owned()),
+            }),
+            recipient,
+            message,
+            authentication: None,
+        }
+    }
+}
+
+/// A file that only we may read.
+pub fn write_file(directory: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = directory.join(name);
+    std::fs::write(&path, bytes).expect("write");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+    path
+}
+
+/// A short message to the key's address.
+pub fn reply() -> String {
+    format!("From: jane@example.org\r\nTo: incoming+{KEY}@gitlab.example.com\r\nSubject: Re: x\r\n\r\nYes.\r\n")
+}

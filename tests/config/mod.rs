@@ -1,0 +1,106 @@
+//! The configuration: what is read, and where an error points.
+
+use std::path::Path;
+use std::time::Duration;
+
+use mailhatch::config::{ActionsConfig, AddressSource, AppKind, Config, ListenAddress, Unproven};
+
+const MINIMAL: &str = r#"
+[[mailbox]]
+name = "incoming_email"
+address = "incoming+%{key}@gitlab.example.com"
+app = "tickets"
+
+[[app]]
+name = "tickets"
+kind = "spool"
+path = "/var/spool/mailhatch"
+"#;
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(Path::new("mailhatch.toml"), text).map_err(|error| error.to_string())
+}
+
+#[test]
+fn defaults_are_those_of_the_contract() {
+    let config = parse(MINIMAL).unwrap();
+    assert_eq!(config.state_dir, Path::new("/var/lib/mailhatch"));
+    assert_eq!(config.listen.lmtp, [ListenAddress::Unix("/run/mailhatch/lmtp.sock".into())]);
+    assert_eq!(config.limits.message_size, 50 * 1024 * 1024);
+    assert_eq!(config.limits.connections, 200);
+    assert_eq!(config.limits.recipients, 100);
+    assert_eq!(config.limits.deadline, Duration::from_secs(60));
+    assert_eq!(config.limits.unexplained_refusals, Duration::from_secs(4 * 3600));
+    assert_eq!(config.held.keep, Duration::from_secs(30 * 24 * 3600));
+    assert_eq!(config.notice.interval, Duration::from_secs(24 * 3600));
+    let mailbox = &config.mailboxes[0];
+    assert_eq!(mailbox.sources, AddressSource::ALL);
+    assert!(matches!(mailbox.actions, ActionsConfig::Any));
+    assert_eq!(mailbox.unproven, Unproven::Deliver);
+    assert_eq!(config.apps[0].kind, AppKind::Spool);
+}
+
+#[test]
+fn the_whole_of_the_contract_is_read() {
+    let config = parse(include_str!("full.toml")).unwrap();
+    assert_eq!(config.hostname, "mx.example.com");
+    assert_eq!(config.listen.lmtp.len(), 2);
+    assert_eq!(config.mailboxes.len(), 3);
+    assert!(matches!(&config.mailboxes[2].actions, ActionsConfig::Custom(actions) if actions.len() == 1));
+}
+
+#[test]
+fn an_error_points_at_its_line() {
+    let rows: &[(&str, &str, usize, &str)] = &[
+        ("unknown key", "[limits]\nmesage_size = \"1MiB\"\n", 2, "unknown field `mesage_size`"),
+        ("unknown section", "[limit]\nx = 1\n", 1, "unknown field `limit`"),
+        ("no duration", "[limits]\ndeadline = \"soon\"\n", 2, "\"soon\" is no duration"),
+        ("no size", "[limits]\nmessage_size = \"big\"\n", 2, "\"big\" is no size"),
+        ("relative socket", "[listen]\nlmtp = [\"unix:lmtp.sock\"]\n", 2, "must be absolute"),
+        ("no address", "[listen]\nlmtp = [\"localhost\"]\n", 2, "127.0.0.1:2424"),
+        ("name server", "[auth]\nnameservers = [\"ns.example.com\"]\n", 2, "a name server is an IP address"),
+        ("broken syntax", "[limits\n", 1, ""),
+        ("wrong type", "[notice]\nenabled = \"yes\"\n", 2, "expected a boolean"),
+    ];
+    for (name, text, line, message) in rows {
+        let error = Config::parse(Path::new("mailhatch.toml"), &format!("{text}{MINIMAL}")).expect_err(name);
+        assert_eq!(error.line(), Some(*line), "{name}: {error}");
+        let shown = error.to_string();
+        assert!(shown.starts_with(&format!("mailhatch.toml:{line}:")), "{name}: {shown}");
+        assert!(shown.contains(message), "{name}: {shown}");
+        assert!(
+            !error.brief().contains(text.lines().last().unwrap()),
+            "{name}: pipe would show the line to a stranger"
+        );
+    }
+}
+
+#[test]
+fn a_mailbox_or_an_application_that_cannot_work_is_an_error() {
+    let rows: &[(&str, &str, &str, &str)] = &[
+        ("no such application", "app = \"tickets\"", "app = \"other\"", "no [[app]] with the name \"other\""),
+        (
+            "unknown actions",
+            "app = \"tickets\"",
+            "app = \"tickets\"\nactions = \"github\"",
+            "unknown actions \"github\"",
+        ),
+        ("no sources", "app = \"tickets\"", "app = \"tickets\"\nsources = []", "could never be found"),
+        ("unknown source", "app = \"tickets\"", "app = \"tickets\"\nsources = [\"bcc\"]", "unknown variant `bcc`"),
+        ("a slash in the name", "name = \"incoming_email\"", "name = \"a/b\"", "no slash"),
+        ("spool without a path", "path = \"/var/spool/mailhatch\"", "", "has no path"),
+        ("relative spool", "path = \"/var/spool/mailhatch\"", "path = \"spool\"", "must be absolute"),
+        (
+            "webhook without a secret",
+            "kind = \"spool\"",
+            "kind = \"webhook\"\nurl = \"http://localhost/\"",
+            "has no secret_file",
+        ),
+        ("an inline secret", "kind = \"spool\"", "kind = \"spool\"\nsecret = \"hush\"", "unknown field `secret`"),
+    ];
+    for (name, from, to, message) in rows {
+        assert!(MINIMAL.contains(from), "{name}");
+        let error = parse(&MINIMAL.replacen(from, to, 1)).expect_err(name);
+        assert!(error.contains(message), "{name}: {error}");
+    }
+}

@@ -1,0 +1,157 @@
+//! Every verdict of the contract's table, by LMTP and by pipe.
+
+use super::*;
+
+const JANE: &str = "jane@example.org";
+
+#[test]
+fn each_verdict_is_said_the_same_by_both_ways() {
+    let small = spool_config().replace("[auth]", "[limits]\nmessage_size = \"1KiB\"\n[auth]");
+    let holding = spool_config().replace("app = \"spool\"", "app = \"spool\"\nunproven = \"hold\"");
+    let rows: &[(&str, &str, &str, &str, Vec<u8>, &str)] = &[
+        (
+            "delivered",
+            &spool_config(),
+            JANE,
+            REPLY_ADDRESS,
+            message("", "hi"),
+            "2.0.0 delivered: incoming_email reply 59d8... id=",
+        ),
+        (
+            "machine-made",
+            &spool_config(),
+            JANE,
+            REPLY_ADDRESS,
+            message("Auto-Submitted: auto-replied\r\n", "away"),
+            "2.0.0 ignored: auto-submitted (Auto-Submitted: auto-replied) id=",
+        ),
+        ("null sender", &spool_config(), "", REPLY_ADDRESS, message("", "bounce"), "2.0.0 ignored: null-sender"),
+        (
+            "no mailbox",
+            &spool_config(),
+            JANE,
+            "nobody@example.com",
+            message("", "hi"),
+            "2.0.0 rejected: unknown-address (",
+        ),
+        (
+            "no known action",
+            &spool_config(),
+            JANE,
+            "incoming+a+b+c@gitlab.example.com",
+            message("", "hi"),
+            "2.0.0 rejected: unknown-address (",
+        ),
+        ("too large", &small, JANE, REPLY_ADDRESS, message("", &"x".repeat(2000)), "2.0.0 rejected: too-large ("),
+        ("unproven", &holding, JANE, REPLY_ADDRESS, message("", "hi"), "2.0.0 held: unproven-sender ("),
+        (
+            "machine-made comes before rejected",
+            &spool_config(),
+            JANE,
+            "nobody@example.com",
+            message("X-Autoreply: yes\r\n", "away"),
+            "2.0.0 ignored: x-autoreply",
+        ),
+    ];
+    for (name, config, sender, recipient, mail, expected) in rows {
+        eprintln!("row: {name}");
+        assert_verdict(config, sender, recipient, mail, expected);
+    }
+}
+
+#[test]
+fn what_is_not_handed_over_is_held_whole() {
+    let service = Service::start(&spool_config());
+    let mail = message("Auto-Submitted: auto-replied\r\n", "away");
+    let replies = service.lmtp().send(JANE, &[REPLY_ADDRESS, "nobody@example.com"], &mail);
+    assert!(replies.iter().all(|reply| reply.starts_with("250 2.0.0 ignored")), "{replies:?}");
+    let held = service.place.held();
+    assert_eq!(held.len(), 2, "one copy a recipient");
+    let copy = std::fs::read(service.place.path().join("state/held").join(&held[0]).join("message.eml")).unwrap();
+    assert_eq!(copy, mail);
+    assert!(service.place.spooled().is_empty());
+}
+
+#[test]
+fn a_second_copy_is_a_duplicate_also_by_the_other_way() {
+    let service = Service::start(&spool_config());
+    let mail = message("Received: from a by b; Sun, 22 Nov 2026 10:00:00 +0000\r\n", "hi");
+    let again = message("Received: from c by d; Sun, 22 Nov 2026 11:00:00 +0000\r\n", "hi");
+    assert!(service.lmtp().send(JANE, &[REPLY_ADDRESS], &mail)[0].starts_with("250 2.0.0 delivered"));
+    assert!(service.lmtp().send(JANE, &[REPLY_ADDRESS], &again)[0].starts_with("250 2.0.0 duplicate"));
+    let output = service.place.run(&["pipe", &format!("--recipient={REPLY_ADDRESS}")], &again);
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("2.0.0 duplicate"));
+    assert_eq!(service.place.spooled().len(), 1);
+}
+
+#[test]
+fn two_keys_in_one_message_are_two_events() {
+    let service = Service::start(&spool_config());
+    let other = "incoming+0123456789abcdef0123456789abcdef@gitlab.example.com";
+    let mail = message(&format!("To: {REPLY_ADDRESS}, {other}\r\n"), "hi");
+    let replies = service.lmtp().send(JANE, &[REPLY_ADDRESS, other, REPLY_ADDRESS], &mail);
+    assert!(replies[0].starts_with("250 2.0.0 delivered: incoming_email reply 59d8..."), "{replies:?}");
+    assert!(replies[1].starts_with("250 2.0.0 delivered: incoming_email reply 0123..."), "{replies:?}");
+    assert!(replies[2].starts_with("250 2.0.0 d"), "the same key twice is delivered once: {replies:?}");
+    assert_eq!(service.place.spooled().len(), 2);
+}
+
+#[test]
+fn a_panic_costs_one_message() {
+    let service = Service::start_in(Place::new(&spool_config()), &[("MAILHATCH_CRASH", "panic:before-app")]);
+    let mut lmtp = service.lmtp();
+    let replies = lmtp.send(JANE, &[REPLY_ADDRESS, "nobody@example.com"], &message("", "hi"));
+    assert!(replies[0].starts_with("451 4.3.0 deferred: internal-error"), "{replies:?}");
+    assert!(replies[1].starts_with("250 2.0.0 rejected"), "the other recipient has its own verdict: {replies:?}");
+    let replies = lmtp.send(JANE, &["nobody@example.com"], &message("", "again"));
+    assert!(replies[0].starts_with("250 2.0.0 rejected"), "the service goes on: {replies:?}");
+    assert!(service.log().contains("panic"), "{}", service.log());
+}
+
+#[test]
+fn a_log_line_tells_of_each_recipient_and_shows_no_key() {
+    let service = Service::start(&spool_config());
+    let mut lmtp = service.lmtp();
+    lmtp.command(
+        "XFORWARD NAME=mail.example.org ADDR=203.0.113.7 PROTO=ESMTP HELO=mail IDENT=4XrQ1m2Zzz SOURCE=REMOTE",
+        "250",
+    );
+    lmtp.send(JANE, &[REPLY_ADDRESS], &message("", "hi"));
+    let log = service.log();
+    let line = log.lines().find(|line| line.contains("verdict=")).unwrap();
+    for part in [
+        "queue_id=4XrQ1m2Zzz ",
+        "message_id=1@example.org ",
+        "sender=jane@example.org ",
+        "client=203.0.113.7 ",
+        "to=incoming+59d8…@gitlab.example.com ",
+        "verdict=delivered ",
+        "mailbox=incoming_email ",
+        "action=reply ",
+        "key=59d8… ",
+        "source=envelope ",
+    ] {
+        assert!(line.contains(part), "{part} is not in: {line}");
+    }
+    assert!(!log.contains("59d8df"), "{log}");
+}
+
+#[test]
+fn a_released_copy_goes_through_the_pipeline_again() {
+    let service = Service::start(&spool_config());
+    let mail = message("X-Autoreply: yes\r\n", "away");
+    service.lmtp().send(JANE, &[REPLY_ADDRESS], &mail);
+    let place = &service.place;
+    let id = place.held().remove(0);
+    let list = place.run(&["held", "list"], b"");
+    assert!(String::from_utf8_lossy(&list.stdout).contains(&id));
+    let refused = place.run(&["held", "release", &id], b"");
+    assert_eq!(refused.status.code(), Some(1), "the same rules ignore it again");
+    assert_eq!(place.held(), [&*id]);
+    place.configure(&format!("{}[screen]\nauto_replies = \"deliver\"\n", spool_config()));
+    let released = place.run(&["held", "release", &id], b"");
+    assert_eq!(released.status.code(), Some(0), "{}", String::from_utf8_lossy(&released.stderr));
+    assert!(place.held().is_empty());
+    let event = place.path().join("spool").join(&place.spooled()[0]);
+    assert_eq!(std::fs::read(event.join("message.eml")).unwrap(), mail);
+}

@@ -1,0 +1,22 @@
+//! Many messages at once, by Postfix's own load generator.
+
+use std::process::Command;
+
+use crate::service::{Site, Variant};
+
+/// 2,000 messages; all of them with `MAILHATCH_LOAD=20000`.
+#[test]
+fn fifty_sessions_lose_nothing() {
+    let count = std::env::var("MAILHATCH_LOAD").map_or(2000, |count| count.parse().unwrap());
+    let site = Site::start(Variant::Lmtp);
+    let socket = format!("unix:{}", site.postfix.path("run/lmtp.sock").display());
+    let recipient = "incoming+Key1@mail.example.com";
+    // Without -d each message has a connection of its own, as Postfix without connection cache.
+    let output = Command::new("smtp-source")
+        .args(["-L", "-s", "50", "-l", "4000", "-f", "jane@example.org", "-t", recipient, "-m"])
+        .args([&count.to_string(), &socket])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}\n{}", site.service_log());
+    assert_eq!(site.delivered().len(), count, "{}", site.service_log());
+}

@@ -1,0 +1,18 @@
+//! mailhatch behind a real Postfix: every promise about the MTA is kept by running one.
+//!
+//! Each test starts a Postfix of its own on a free loopback port, with its configuration, queue and log in a temporary
+//! directory, wired by `postfix/mailhatch-postfix` itself. Needs root and an installed Postfix (`tests/setup.sh`).
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and may say what it does")]
+
+mod delivery;
+mod facts;
+mod faults;
+mod instance;
+mod load;
+mod service;
+mod smtp;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "shared with the rooms' tests, which use more of it")]
+mod support;
+mod verdicts;
+mod wiring;

@@ -1,0 +1,58 @@
+#!/bin/sh
+# Installs what the tests need beside the Rust toolchain: a real Postfix and the tools of OpenDKIM. Installs only what is
+# missing, asks nothing, and says what it does. Needs root, or sudo without a password.
+set -eu
+
+say() { printf 'setup: %s\n' "$1"; }
+fail() {
+    printf 'setup: %s\n' "$1" >&2
+    exit 1
+}
+
+PATH=$PATH:/usr/sbin:/sbin
+as_root=''
+if [ "$(id -u)" -ne 0 ]; then as_root='sudo -n'; fi
+
+# Each program that is run, and its Debian package.
+missing=''
+while read -r program package; do
+    if command -v "$program" >/dev/null 2>&1; then
+        say "$program is there: $(command -v "$program")"
+    else
+        say "$program is missing: package $package"
+        case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
+    fi
+done <<'PROGRAMS'
+postfix postfix
+postconf postfix
+smtp-source postfix
+opendkim-genkey opendkim-tools
+opendkim-testmsg opendkim-tools
+PROGRAMS
+
+if [ -n "$missing" ]; then
+    command -v apt-get >/dev/null 2>&1 || fail "no apt-get here: install by hand what gives these programs:$missing"
+    if [ -n "$as_root" ]; then
+        sudo -n true 2>/dev/null || fail "not root, and sudo asks for a password: run as root: apt-get install$missing"
+    fi
+    # The package's own Postfix is not needed: each test starts a private one. So its configuration stays minimal, and
+    # nothing is started where a policy can say so.
+    say "apt-get install$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    if command -v debconf-set-selections >/dev/null 2>&1; then
+        echo 'postfix postfix/main_mailer_type select Local only' | $as_root debconf-set-selections
+    fi
+    # shellcheck disable=SC2086 # a list of packages
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing || {
+        say 'apt-get update, then once more'
+        $as_root apt-get update
+        # shellcheck disable=SC2086
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+    }
+fi
+
+version=$(postconf -d -h mail_version)
+case $version in
+    [012].* | 3.[0-4] | 3.[0-4].*) fail "Postfix $version is too old: mailhatch is made for 3.5 and later" ;;
+    *) say "Postfix $version" ;;
+esac
