@@ -248,9 +248,11 @@ impl Engine {
             Err(_) => return deadline_missed("the application"),
         };
         // From here on the application has the event: no deadline may break off what follows.
+        if answer.is_ok() {
+            crash_point("app-acknowledged");
+        }
         match answer {
             Ok(Answer::Delivered(_)) => {
-                crash_point("app-acknowledged");
                 // The application has it, so the answer is 250 whatever the ledger says: 451 would double it.
                 if let Err(error) = self.telemetry.timed(TimedStep::Ledger, self.ledger.finish(claim)).await {
                     outcome.warning = Some(format!("delivered, but not recorded: {error}"));
@@ -355,6 +357,7 @@ impl Engine {
         };
         match self.telemetry.timed(TimedStep::Ledger, self.ledger.hold(&copy)).await {
             Ok(()) => {
+                crash_point("copy-held");
                 outcome.held = true;
                 verdict
             }

@@ -4,15 +4,16 @@
 //! directory, wired by `postfix/mailhatch-postfix` itself. Needs root and an installed Postfix (`tests/setup.sh`).
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and may say what it does")]
 
+mod check;
 mod delivery;
 mod facts;
 mod faults;
 mod instance;
 mod load;
+mod notices;
 mod service;
 mod smtp;
 #[path = "../support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with the rooms' tests, which use more of it")]
 mod support;
 mod verdicts;
 mod wiring;
