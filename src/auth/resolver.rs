@@ -105,10 +105,6 @@ fn servers(name_servers: &[SocketAddr]) -> Result<Vec<NameServerConfig>, String>
         system.name_servers
     } else {
         unique(name_servers)
-<<<<<<< HEAD
-=======
-    };
->>>>>>> main
     })
 }
 

@@ -9,14 +9,8 @@ mod syslog;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-<<<<<<< HEAD
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-=======
-use std::sync::{Mutex, PoisonError};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
->>>>>>> main
 
 pub use line::{Level, LogLine};
 pub use metrics::{Metrics, OpenConnection, TimedStep};
@@ -54,12 +48,7 @@ impl Telemetry {
             LogTarget::Stderr => Sink::Stderr,
             LogTarget::Syslog => Sink::Syslog(Mutex::new(Syslog::new("/dev/log"))),
         };
-<<<<<<< HEAD
         Self { format: config.format, sink, waiting: None, dropped: AtomicU64::new(0), metrics: None }
-=======
-        Self { format: config.format, sink, waiting: None, dropped: AtomicU64::new(0) }
-        Self { format: config.format, sink, dropped: AtomicU64::new(0), metrics: None }
->>>>>>> main
     }
 
     /// Counts too, for a service that is there to be asked.
@@ -70,7 +59,6 @@ impl Telemetry {
 
     /// Writes nothing: for `demo` and `explain`, whose output is their own.
     pub fn silent() -> Self {
-<<<<<<< HEAD
         Self {
             format: LogFormat::Logfmt,
             sink: Sink::Nowhere,
@@ -78,19 +66,12 @@ impl Telemetry {
             dropped: AtomicU64::new(0),
             metrics: None,
         }
-=======
-        Self { format: LogFormat::Logfmt, sink: Sink::Nowhere, waiting: None, dropped: AtomicU64::new(0) }
->>>>>>> main
     }
 
     /// The same for `pipe`: what goes to standard error waits until the answer is written, because Postfix reads both as
     /// one and wants the enhanced status code first.
     pub fn after_the_answer(config: LogConfig) -> Self {
         Self { waiting: Some(Mutex::default()), ..Self::new(config) }
-<<<<<<< HEAD
-=======
-        Self { format: LogFormat::Logfmt, sink: Sink::Silent, dropped: AtomicU64::new(0), metrics: None }
->>>>>>> main
     }
 
     /// Writes one line, or counts it as dropped.
