@@ -4,6 +4,7 @@
 
 mod app;
 mod auth;
+mod cli;
 mod config;
 mod intake;
 mod ledger;

@@ -10,7 +10,7 @@ mod syslog;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use line::{Level, LogLine};
 pub use metrics::{Metrics, OpenConnection, TimedStep};
@@ -104,6 +104,22 @@ impl Telemetry {
         if let Some(metrics) = &self.metrics {
             metrics.observe(step, duration);
         }
+    }
+
+    /// Does a step and notes how long it took.
+    pub fn time<T>(&self, step: TimedStep, work: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let done = work();
+        self.observe(step, started.elapsed());
+        done
+    }
+
+    /// Waits for a step and notes how long it took.
+    pub async fn timed<T>(&self, step: TimedStep, work: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        let done = work.await;
+        self.observe(step, started.elapsed());
+        done
     }
 
     /// Writes the lines that waited for the answer.
