@@ -20,3 +20,8 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --features crash-points -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+-include packaging/packaging.mk
+-include tests/faults/faults.mk
+-include benches/bench.mk
+-include fuzz/fuzz.mk

@@ -1,5 +1,16 @@
 //! Places where a test kills the process, to show what the next try does. Nothing in a build without the feature
 //! `crash-points`.
+//!
+//! | place | done so far |
+//! |---|---|
+//! | `message-read` | the message is read (pipe) |
+//! | `before-app` | the event is claimed |
+//! | `app-acknowledged` | the application has it: delivered, dropped or rejected |
+//! | `delivery-recorded` | the ledger knows that it is delivered |
+//! | `copy-held` | a copy is kept back |
+//! | `notice-submitted` | the MTA has the notice, the ledger does not know |
+//! | `before-answer` | everything but the answer |
+//! | `answered` | the output is written, the exit status is not given (pipe) |
 
 /// Kills this process (SIGKILL) if `MAILHATCH_CRASH` names the place, or panics if it names `panic:PLACE`.
 #[cfg(feature = "crash-points")]

@@ -28,7 +28,7 @@ use crate::mail::{Content, Envelope, Message, Recipient};
 use crate::notice::{Foreseen, Notifier, Rejected};
 use crate::route::{Route, Routes, Unrouted};
 use crate::screen::Screen;
-use crate::telemetry::{LogLine, Telemetry};
+use crate::telemetry::{LogLine, Telemetry, TimedStep};
 use crate::trail::Trail;
 
 /// How long a second copy waits for the first one's end before it is deferred.
@@ -128,7 +128,9 @@ impl Engine {
         let outcomes = join_all(each).await;
         for outcome in &outcomes {
             self.telemetry.log(&self.log_line(&walk, outcome, started.elapsed()));
+            self.telemetry.count(outcome);
         }
+        self.telemetry.observe(TimedStep::Total, started.elapsed());
         outcomes
     }
 
@@ -241,9 +243,11 @@ impl Engine {
             Err(_) => return deadline_missed("the application"),
         };
         // From here on the application has the event: no deadline may break off what follows.
+        if answer.is_ok() {
+            crash_point("app-acknowledged");
+        }
         match answer {
             Ok(Answer::Delivered(_)) => {
-                crash_point("app-acknowledged");
                 // The application has it, so the answer is 250 whatever the ledger says: 451 would double it.
                 if let Err(error) = self.ledger.finish(claim).await {
                     outcome.warning = Some(format!("delivered, but not recorded: {error}"));
@@ -347,6 +351,7 @@ impl Engine {
         };
         match self.ledger.hold(&copy).await {
             Ok(()) => {
+                crash_point("copy-held");
                 outcome.held = true;
                 verdict
             }

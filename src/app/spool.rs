@@ -54,6 +54,20 @@ impl App for Spool {
     fn wants_authentication(&self) -> bool {
         self.wants_authentication
     }
+
+    /// Writes a file without a name into the directory.
+    fn check<'a>(&'a self) -> BoxFuture<'a, Result<String, String>> {
+        let written = tempfile::tempfile_in(&self.path).and_then(|mut file| {
+            file.write_all(b"mailhatch check")?;
+            file.sync_all()
+        });
+        Box::pin(async move {
+            match written {
+                Ok(()) => Ok(format!("{} can be written", self.path.display())),
+                Err(error) => Err(self.failure(&error).to_string()),
+            }
+        })
+    }
 }
 
 fn write(path: &Path, parts: &[EventPart], event: &Event) -> io::Result<()> {

@@ -22,7 +22,7 @@ use std::net::IpAddr;
 use proof::Evidence;
 pub use proof::SenderProof;
 use resolver::Resolver;
-pub use resolver::TimeLimits;
+pub use resolver::{NameServerCheck, TimeLimits};
 
 use crate::config::{AuthMethod, Config, ConfigError};
 use crate::mail::{Address, Envelope, Message};
@@ -177,6 +177,11 @@ impl Authenticator {
             Err(_) => {
                 Err("the name servers do not answer in time: look at auth.nameservers or /etc/resolv.conf".to_owned())
             }
+    /// Asks every name server by itself whether it answers; nothing where no DNS is used. For `mailhatch check`.
+    pub async fn check(&self) -> Result<Vec<NameServerCheck>, String> {
+        match self.method {
+            AuthMethod::Verify => self.resolver.check(&self.hostname).await,
+            AuthMethod::Off | AuthMethod::Trust => Ok(Vec::new()),
         }
     }
 

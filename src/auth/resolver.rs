@@ -7,13 +7,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail_auth::MessageAuthenticator;
 use mail_auth::hickory_resolver::TokioResolver;
 use mail_auth::hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
 use mail_auth::hickory_resolver::net::runtime::TokioRuntimeProvider;
+use mail_auth::hickory_resolver::proto::op::ResponseCode;
 use mail_auth::hickory_resolver::system_conf::read_system_conf;
+use mail_auth::{DnsError, Error, MessageAuthenticator};
 use tokio::sync::OnceCell;
 
 /// How long DNS may take.
@@ -60,6 +61,32 @@ impl Resolver {
     }
 }
 
+/// A name server, and what it answered or why it is of no use.
+pub type NameServerCheck = (String, Result<String, String>);
+
+impl Resolver {
+    /// Asks every name server by itself for a name; that there is no such name is an answer too.
+    pub(super) async fn check(&self, name: &str) -> Result<Vec<NameServerCheck>, String> {
+        let mut found = Vec::new();
+        for server in servers(&self.name_servers)? {
+            let port = server.connections.first().map_or(53, |connection| connection.port);
+            let shown = SocketAddr::new(server.ip, port).to_string();
+            let dns = with_servers(vec![server], self.limits)?;
+            let answer = match dns.txt_raw_lookup(name).await {
+                Ok(_) | Err(Error::Dns(DnsError::RecordNotFound(ResponseCode::NoError | ResponseCode::NXDomain))) => {
+                    Ok(format!("answers (asked for {name})"))
+                }
+                Err(Error::Dns(DnsError::RecordNotFound(code))) => Err(format!("answers {code}")),
+                Err(Error::Dns(DnsError::Resolver(why))) => Err(format!("gives no answer: {why}")),
+                // Records were found that are of no form that a text record has: it did answer.
+                Err(_) => Ok(format!("answers (asked for {name})")),
+            };
+            found.push((shown, answer));
+        }
+        Ok(found)
+    }
+}
+
 impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Resolver").field("name_servers", &self.name_servers).finish_non_exhaustive()
@@ -67,7 +94,12 @@ impl std::fmt::Debug for Resolver {
 }
 
 fn build(name_servers: &[SocketAddr], limits: TimeLimits) -> Result<MessageAuthenticator, String> {
-    let servers = if name_servers.is_empty() {
+    with_servers(servers(name_servers)?, limits)
+}
+
+/// Those of the configuration, or the system's.
+fn servers(name_servers: &[SocketAddr]) -> Result<Vec<NameServerConfig>, String> {
+    Ok(if name_servers.is_empty() {
         let (system, _) = read_system_conf().map_err(|error| {
             format!("the system's name servers cannot be read ({error}): set auth.nameservers or mend /etc/resolv.conf")
         })?;
@@ -75,6 +107,10 @@ fn build(name_servers: &[SocketAddr], limits: TimeLimits) -> Result<MessageAuthe
     } else {
         unique(name_servers)
     };
+    })
+}
+
+fn with_servers(servers: Vec<NameServerConfig>, limits: TimeLimits) -> Result<MessageAuthenticator, String> {
     let resolver =
         TokioResolver::builder_with_config(ResolverConfig::from_name_servers(servers), TokioRuntimeProvider::default())
             .with_options(options(limits))

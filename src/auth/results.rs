@@ -186,46 +186,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_received_field_tells_the_server_and_its_client() {
-        let rows: &[(&str, &str, Option<(&str, bool, Option<&str>)>)] = &[
-            (
-                "Postfix",
-                " from mail.example.org (unknown [203.0.113.7])\r\n\tby mx.example.com (Postfix) with ESMTPS id 4XYZ\r\n\
-                 \tfor <incoming+k@example.com>; Sun, 22 Nov 2026 10:00:00 +0000 (UTC)",
-                Some(("mx.example.com", true, Some("203.0.113.7"))),
-            ),
-            (
-                "Postfix over IPv6",
-                " from a (a.example [IPv6:2001:db8::1]) by mx (Postfix); x",
-                Some(("mx", true, Some("2001:db8::1"))),
-            ),
-            (
-                "made here",
-                " by mx.example.com (Postfix, from userid 0) id 4X; x",
-                Some(("mx.example.com", false, None)),
-            ),
-            (
-                "literal in HELO",
-                " from [127.0.0.1] (x [203.0.113.7]) by mx; x",
-                Some(("mx", true, Some("203.0.113.7"))),
-            ),
-            ("by in HELO", " from by (x [203.0.113.7]) by mx; x", Some(("mx", true, Some("203.0.113.7")))),
-            ("by in a comment", " from a (by evil [203.0.113.7]) by mx; x", Some(("mx", true, Some("203.0.113.7")))),
-            ("no address", " from a by mx; x", Some(("mx", true, None))),
-            ("comment that does not end", " from a (b by mx; x", None),
-        ];
-        for (name, value, expected) in rows {
-            let received = parse_received(value.as_bytes());
-            let expected = expected.map(|(by, has_from, client)| Received {
-                by: Some(by.to_owned()),
-                has_from,
-                client: client.map(|client| client.parse().expect("address")),
-            });
-            assert_eq!(received, expected, "{name}");
-        }
-    }
-
     proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic(value in proptest::collection::vec(any::<u8>(), 0..300)) {

@@ -23,6 +23,8 @@ use crate::telemetry::{Level, LogLine, Telemetry};
 const FIRST_DEADLINE: Duration = Duration::from_secs(60);
 /// What `limits.deadline` does not cover: recording an answer that the application has given.
 const GRACE: Duration = Duration::from_secs(20);
+/// How long a process tries to record what it could not.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// Takes the message and gives the exit status.
 pub(super) fn run(arguments: &[OsString]) -> ExitCode {
@@ -59,6 +61,7 @@ fn take(config: &std::path::Path, arguments: Arguments) -> u8 {
             defer(refusal.status, refusal.public, &mut output)
         }
     };
+    crash_point("answered");
     engine.telemetry().release();
     status
 }
@@ -92,6 +95,8 @@ fn deliver(engine: &Arc<Engine>, arguments: Arguments) -> Result<Vec<Outcome>, N
         detail: format!("no runtime: {error}"),
     })?;
     let outcomes = runtime.block_on(engine.clone().deliver(arguments.into_envelope(), content));
+    // What could not be recorded is known to this process alone, so it tries once more before it ends.
+    let _ = runtime.block_on(tokio::time::timeout(SETTLING, engine.ledger().settle()));
     // A name server that hangs in a blocking thread must not keep the process: the answer is known.
     runtime.shutdown_background();
     crash_point("before-answer");

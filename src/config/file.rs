@@ -274,6 +274,8 @@ const fn seconds(seconds: u64) -> Period {
     Period(Duration::from_secs(seconds))
 }
 
+/// Below Postfix's 20 deliveries at once to one destination, so that an application that hangs leaves some for the others.
+const DEFAULT_CONCURRENCY: usize = 16;
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 const MIB: u64 = 1024 * 1024;
@@ -536,7 +538,7 @@ fn read_app(source: &Source, section: Spanned<AppSection>) -> Result<AppConfig, 
             return Err(source.error(Some(limit.span()), "with a concurrency of zero nothing would be handed over"));
         }
         Some(limit) => limit.into_inner(),
-        None => 64,
+        None => DEFAULT_CONCURRENCY,
     };
     Ok(AppConfig {
         kind: section.kind,

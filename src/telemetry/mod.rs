@@ -1,18 +1,25 @@
-//! Where the story is told: log lines to syslog, journald or standard error; metrics.
+//! Where the story is told: log lines to syslog, journald or standard error; metrics for Prometheus.
 //!
 //! Never fails a message: a log that cannot be written is counted and dropped.
 
 mod line;
+mod metrics;
+mod scrape;
 mod syslog;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub use line::{Level, LogLine};
+pub use metrics::{Metrics, OpenConnection, TimedStep};
+pub use scrape::{MetricsListener, Refresh};
 
 use self::syslog::Syslog;
 use crate::config::{LogConfig, LogFormat, LogTarget};
+use crate::disposition::Outcome;
 
 /// Writes log lines.
 #[derive(Debug)]
@@ -22,6 +29,7 @@ pub struct Telemetry {
     /// Lines that wait for [`Telemetry::release`].
     waiting: Option<Mutex<Vec<String>>>,
     dropped: AtomicU64,
+    metrics: Option<Arc<Metrics>>,
 }
 
 #[derive(Debug)]
@@ -42,6 +50,13 @@ impl Telemetry {
             LogTarget::Syslog => Sink::Syslog(Mutex::new(Syslog::new("/dev/log"))),
         };
         Self { format: config.format, sink, waiting: None, dropped: AtomicU64::new(0) }
+        Self { format: config.format, sink, dropped: AtomicU64::new(0), metrics: None }
+    }
+
+    /// Counts too, for a service that is there to be asked.
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
     }
 
     /// Writes nothing: for `demo` and `explain`, whose output is their own.
@@ -53,6 +68,7 @@ impl Telemetry {
     /// one and wants the enhanced status code first.
     pub fn after_the_answer(config: LogConfig) -> Self {
         Self { waiting: Some(Mutex::default()), ..Self::new(config) }
+        Self { format: LogFormat::Logfmt, sink: Sink::Silent, dropped: AtomicU64::new(0), metrics: None }
     }
 
     /// Writes one line, or counts it as dropped.
@@ -67,6 +83,23 @@ impl Telemetry {
         };
         if !written {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            if let Some(metrics) = &self.metrics {
+                metrics.log_line_dropped();
+            }
+        }
+    }
+
+    /// Counts the answer for one recipient; without metrics it costs nothing.
+    pub fn count(&self, outcome: &Outcome) {
+        if let Some(metrics) = &self.metrics {
+            metrics.count(outcome);
+        }
+    }
+
+    /// Notes how long a step took; without metrics it costs nothing.
+    pub fn observe(&self, step: TimedStep, duration: Duration) {
+        if let Some(metrics) = &self.metrics {
+            metrics.observe(step, duration);
         }
     }
 

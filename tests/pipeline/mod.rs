@@ -1,6 +1,8 @@
 //! The promises, end to end: the real binary, by LMTP and by pipe.
 
 mod bad_input;
+mod crash_points;
+mod faults;
 mod pipe_status;
 mod verdicts;
 

@@ -1,5 +1,5 @@
-//! What Postfix does with the pieces in `postfix/`, seen by a stub in mailhatch's place: each line of them has a test
-//! that fails without it.
+//! What Postfix does with the pieces in `postfix/`, seen by a stub in mailhatch's place: each line that changes what
+//! Postfix does has a test that fails without it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -110,7 +110,7 @@ fn pipe_arguments_arrive_whole() {
         ),
         (
             "IPv6, and a client without a name",
-            Submission::new("jane@example.org", &["a@mail.example.com"], MESSAGE).from_client(v6),
+            Submission::new("jane@example.org", &["a@mail.example.com"], MESSAGE).by_client(v6),
             &["--client-address=IPv6:2001:db8::7", "--client-helo=[IPv6:2001:db8::7]", "--client-name=unknown"],
         ),
         (

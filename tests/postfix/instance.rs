@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::smtp::{Refused, Submission};
 
 /// How long anything may take before a test gives up; only a failing test waits so long.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(180);
 
 /// The user that pipe(8) and the service run as: it exists everywhere and is neither root nor Postfix's own.
 pub const USER: &str = "nobody";

@@ -9,10 +9,10 @@ mod facts;
 mod faults;
 mod instance;
 mod load;
+mod notices;
 mod service;
 mod smtp;
 #[path = "../support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with the rooms' tests, which use more of it")]
 mod support;
 mod verdicts;
 mod wiring;

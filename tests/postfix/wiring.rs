@@ -151,3 +151,19 @@ fn wrong_wishes_are_refused_before_anything_is_changed() {
         assert_eq!(snapshot(&postfix), before, "{name}");
     }
 }
+
+/// Postfix waits longer than mailhatch takes: who gives up first decides whether a mail is delivered twice (LMTP) or its
+/// process killed (pipe).
+#[test]
+fn postfix_waits_longer_than_our_deadline() {
+    let minimal = "[[mailbox]]\nname = \"m\"\naddress = \"m+%{key}@example.com\"\napp = \"a\"\n[[app]]\nname = \"a\"\nkind = \"spool\"\npath = \"/s\"\n";
+    let deadline = mailhatch::config::Config::parse("m.toml".as_ref(), minimal).unwrap().limits.deadline;
+    let postfix = Postfix::prepare();
+    for (variant, limit) in [("lmtp", "lmtp_data_done_timeout"), ("pipe", "mailhatch_time_limit")] {
+        let shown = good(&postfix.wire(&["enable", "--dry-run", "--variant", variant, "mail.example.com"]));
+        let at = shown.find(limit).unwrap_or_else(|| panic!("no {limit} in:\n{shown}"));
+        let digits = shown[at + limit.len()..].trim_start_matches([' ', '=']);
+        let seconds: u64 = digits.split('s').next().unwrap().parse().unwrap();
+        assert!(seconds >= 2 * deadline.as_secs(), "{limit} = {seconds}s");
+    }
+}

@@ -13,6 +13,7 @@ use super::server::{Peer, Service};
 use super::session::{Session, room_for};
 use super::shutdown::Shutdown;
 use super::step::{Step, Transaction};
+use crate::crash_point::crash_point;
 use crate::disposition::Outcome;
 use crate::mail::Content;
 use crate::telemetry::{Level, LogLine};
@@ -225,6 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             line.put("detail", format_args!("{fault}; the message is deferred, please report this"));
             self.service.log(line);
         }
+        crash_point("before-answer");
         self.session.answer(outcomes.iter().map(Outcome::reply));
     }
 }

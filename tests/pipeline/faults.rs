@@ -1,0 +1,285 @@
+//! Every fault of an application, by LMTP and by pipe, for `gitlab` and `webhook`: the mail is deferred, never bounced and
+//! never taken for delivered, and arrives once when the fault is gone.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::app::{GITLAB_SECRET, WEBHOOK_SECRET};
+use crate::support::http_server::{Fault, HttpServer, Reply, Request};
+
+const JANE: &str = "jane@example.org";
+
+/// How a message comes in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Lmtp,
+    Pipe,
+}
+
+/// mailhatch with one application.
+struct Site {
+    kind: &'static str,
+    limits: &'static str,
+    service: Option<Service>,
+    place: Option<Place>,
+}
+
+impl Site {
+    /// `limits` are lines of `[limits]`, `app` of `[[app]]`.
+    fn start(way: Way, kind: &'static str, url: &str, limits: &'static str, app: &str) -> Self {
+        let place = Place::new("");
+        let secret = place.path().join("secret");
+        std::fs::write(&secret, if kind == "gitlab" { GITLAB_SECRET } else { WEBHOOK_SECRET }).unwrap();
+        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let mut site = Self { kind, limits, service: None, place: Some(place) };
+        site.configure(url, app);
+        if way == Way::Lmtp {
+            site.service = site.place.take().map(|place| Service::start_in(place, &[]));
+        }
+        site
+    }
+
+    fn place(&self) -> &Place {
+        self.service.as_ref().map(|service| &service.place).or(self.place.as_ref()).unwrap()
+    }
+
+    fn configure(&self, url: &str, app: &str) {
+        let Self { kind, limits, .. } = self;
+        self.place().configure(&format!(
+            "{BASE}[limits]\n{limits}\n\
+             [[mailbox]]\nname = \"incoming_email\"\naddress = \"incoming+%{{key}}@gitlab.example.com\"\n\
+             actions = \"gitlab\"\napp = \"app\"\n\
+             [[app]]\nname = \"app\"\nkind = \"{kind}\"\nurl = \"{url}\"\nsecret_file = \"{{dir}}/secret\"\n{app}\n"
+        ));
+    }
+
+    /// Another configuration for the process that runs.
+    fn reconfigure(&self, url: &str, app: &str) {
+        self.configure(url, app);
+        let Some(service) = &self.service else { return };
+        let reloaded = || service.log().matches("configuration reloaded").count();
+        let (before, limit) = (reloaded(), Instant::now() + Duration::from_secs(20));
+        service.signal("HUP");
+        while reloaded() == before {
+            assert!(Instant::now() < limit, "no reload: {}", service.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What Postfix hears, without the code of LMTP; that the code and the exit status fit is asserted.
+    fn send(&self, message: &[u8]) -> String {
+        let (good, text) = match &self.service {
+            Some(service) => {
+                let reply = service.lmtp().send(JANE, &[REPLY_ADDRESS], message).remove(0);
+                let (code, text) = reply.split_at(4);
+                assert!(["250 ", "451 "].contains(&code), "{reply}");
+                (code == "250 ", text.to_owned())
+            }
+            None => {
+                let arguments = ["pipe", &format!("--sender={JANE}"), &format!("--recipient={REPLY_ADDRESS}")];
+                let output = self.place().run(&arguments, message);
+                let text = String::from_utf8(output.stdout).unwrap();
+                let status = output.status.code();
+                assert!([Some(0), Some(75)].contains(&status), "{status:?}: {text}");
+                (status == Some(0), text.lines().next().unwrap_or_default().to_owned())
+            }
+        };
+        assert!(text.starts_with(if good { "2.0.0 " } else { "4." }), "{text}");
+        text
+    }
+}
+
+/// An application as it should be.
+fn good(kind: &str) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
+    let body = if kind == "gitlab" { r#"{"success":true}"# } else { "{}" };
+    move |_| Reply::json(200, body)
+}
+
+fn keys(server: &HttpServer) -> Vec<String> {
+    server.requests().iter().map(|request| request.header("idempotency-key").to_owned()).collect()
+}
+
+/// What an administrator does against a fault, or the application itself.
+enum Cure {
+    /// The application works again.
+    ItWorks,
+    /// Another URL, or trust in its certificate.
+    Reconfigured,
+}
+
+fn ailing(kind: &'static str, fault: Fault) -> (HttpServer, Cure) {
+    match fault {
+        Fault::ConnectionRefused | Fault::DnsFailure => (fault.start(), Cure::Reconfigured),
+        Fault::UntrustedCertificate => (HttpServer::tls(good(kind)), Cure::Reconfigured),
+        _ => {
+            let server = HttpServer::tcp(good(kind));
+            server.fault(Some(fault));
+            (server, Cure::ItWorks)
+        }
+    }
+}
+
+/// Sends one message into the fault, takes the fault away, and sends it twice more.
+fn assert_nothing_is_lost(way: Way, kind: &'static str, fault: Fault) {
+    let name = format!("{kind} by {way:?}: {fault:?}");
+    let mail = message("", "patient");
+    let (server, cure) = ailing(kind, fault);
+    let app = if fault == Fault::Hang { "timeout = \"200ms\"" } else { "" };
+    let site = Site::start(way, kind, server.url(), "", app);
+    let text = site.send(&mail);
+    let expected = match fault {
+        Fault::Status(400 | 413 | 422) => "4.3.0 deferred: app-refusal (",
+        _ => "4.",
+    };
+    assert!(text.starts_with(expected) && text.contains(" deferred: app"), "{name}: {text}");
+    assert!(site.place().held().is_empty(), "{name}: nothing is held yet");
+    let tried = keys(&server);
+    let healthy = match (cure, fault) {
+        (Cure::ItWorks, _) => {
+            server.fault(None);
+            server
+        }
+        (Cure::Reconfigured, Fault::UntrustedCertificate) => {
+            std::fs::write(site.place().path().join("ca.pem"), server.certificate()).unwrap();
+            site.reconfigure(server.url(), "ca_file = \"{dir}/ca.pem\"");
+            server
+        }
+        (Cure::Reconfigured, _) => {
+            let healthy = HttpServer::tcp(good(kind));
+            site.reconfigure(healthy.url(), "");
+            healthy
+        }
+    };
+    let text = site.send(&mail);
+    assert!(text.starts_with("2.0.0 delivered: incoming_email reply 59d8..."), "{name}: {text}");
+    let all = keys(&healthy);
+    assert_eq!(all.len(), tried.len() + 1, "{name}: asked once more");
+    assert!(!all[0].is_empty() && all.iter().all(|key| *key == all[0]), "{name}: one key for all tries: {all:?}");
+    let text = site.send(&mail);
+    assert!(text.starts_with("2.0.0 duplicate: incoming_email reply 59d8..."), "{name}: {text}");
+    assert_eq!(keys(&healthy).len(), all.len(), "{name}: not asked for a duplicate");
+}
+
+fn assert_every_fault_defers(way: Way, kind: &'static str) {
+    for fault in Fault::ALL {
+        // A webhook has no form of its own for an acknowledgement: JSON of any kind is one (DESIGN section 2.5).
+        if (kind, fault) != ("webhook", Fault::OtherJson) {
+            assert_nothing_is_lost(way, kind, fault);
+        }
+    }
+}
+
+#[test]
+fn every_fault_of_gitlab_defers_by_lmtp() {
+    assert_every_fault_defers(Way::Lmtp, "gitlab");
+}
+
+#[test]
+fn every_fault_of_gitlab_defers_by_pipe() {
+    assert_every_fault_defers(Way::Pipe, "gitlab");
+}
+
+#[test]
+fn every_fault_of_a_webhook_defers_by_lmtp() {
+    assert_every_fault_defers(Way::Lmtp, "webhook");
+}
+
+#[test]
+fn every_fault_of_a_webhook_defers_by_pipe() {
+    assert_every_fault_defers(Way::Pipe, "webhook");
+}
+
+/// Runs over both ways and both kinds.
+fn everywhere(test: impl Fn(Way, &'static str)) {
+    for way in [Way::Lmtp, Way::Pipe] {
+        for kind in ["gitlab", "webhook"] {
+            eprintln!("{kind} by {way:?}");
+            test(way, kind);
+        }
+    }
+}
+
+/// 400, 413, 422 without a reason: deferred for a while, then held; and a held one can be released to the application.
+#[test]
+fn a_refusal_that_stays_unexplained_is_held_in_the_end() {
+    everywhere(|way, kind| {
+        for status in [400, 413, 422] {
+            let server = HttpServer::tcp(good(kind));
+            server.fault(Some(Fault::Status(status)));
+            let mail = message("", "refused");
+            let site = Site::start(way, kind, server.url(), "unexplained_refusals = \"1h\"", "");
+            let text = site.send(&mail);
+            assert!(text.starts_with("4.3.0 deferred: app-refusal ("), "{status}: {text}");
+            let site = Site { limits: "unexplained_refusals = \"1s\"", ..site };
+            site.reconfigure(server.url(), "");
+            // Not later than a second after the first; each try before that is deferred.
+            let mut text = site.send(&mail);
+            while text.starts_with("4.3.0 deferred: app-refusal (") {
+                std::thread::sleep(Duration::from_millis(100));
+                text = site.send(&mail);
+            }
+            assert!(text.starts_with("2.0.0 held: unexplained-refusal ("), "{status}: {text}");
+            let id = site.place().held().remove(0);
+            assert!(keys(&server).iter().all(|key| *key == id), "{status}");
+            let asked = server.requests().len();
+            server.fault(None);
+            let released = site.place().run(&["held", "release", &id], b"");
+            assert_eq!(released.status.code(), Some(0), "{status}: {released:?}");
+            assert!(site.place().held().is_empty(), "{status}");
+            assert_eq!(keys(&server)[asked..], [id], "{status}: delivered once, under the same key");
+        }
+    });
+}
+
+/// The deadline of the message, not the application's own time limit.
+#[test]
+fn an_application_that_hangs_longer_than_the_deadline_defers() {
+    everywhere(|way, kind| {
+        let server = HttpServer::tcp(good(kind));
+        server.fault(Some(Fault::Hang));
+        let site = Site::start(way, kind, server.url(), "deadline = \"1s\"", "timeout = \"60s\"");
+        let text = site.send(&message("", "late"));
+        assert!(text.starts_with("4.4.7 deferred: deadline (not done within the deadline)"), "{text}");
+        server.fault(None);
+        let text = site.send(&message("", "late"));
+        assert!(text.starts_with("2.0.0 delivered"), "{text}");
+        let all = keys(&server);
+        assert!(all.len() == 2 && all[0] == all[1], "{all:?}");
+    });
+}
+
+/// The worst moment to break off: the application has taken the message, and its answer does not arrive.
+#[test]
+fn an_application_that_breaks_off_after_taking_it_is_asked_again_with_the_same_key() {
+    everywhere(|way, kind| {
+        for fault in [Fault::ShortAnswer, Fault::ClosedWithoutAnswer, Fault::Garbage] {
+            let server = HttpServer::tcp(good(kind));
+            server.fault(Some(fault));
+            let site = Site::start(way, kind, server.url(), "", "");
+            for _ in 0..3 {
+                let text = site.send(&message("", "again"));
+                assert!(text.starts_with("4.") && text.contains(" deferred: app ("), "{fault:?}: {text}");
+            }
+            server.fault(None);
+            assert!(site.send(&message("", "again")).starts_with("2.0.0 delivered"), "{fault:?}");
+            let all = keys(&server);
+            assert_eq!(all.len(), 4, "{fault:?}: one request a try, none repeated behind our back");
+            assert!(all.iter().all(|key| *key == all[0]), "{fault:?}: {all:?}");
+        }
+    });
+}
+
+/// The fault that only pipe has: Postfix never hands over an empty message, so somebody between has lost it.
+#[test]
+fn an_empty_standard_input_defers_and_asks_nobody() {
+    for kind in ["gitlab", "webhook"] {
+        let server = HttpServer::tcp(good(kind));
+        let site = Site::start(Way::Pipe, kind, server.url(), "", "");
+        let text = site.send(b"");
+        assert!(text.starts_with("4.3.0 deferred: "), "{text}");
+        assert!(server.requests().is_empty());
+        assert!(site.send(&message("", "full")).starts_with("2.0.0 delivered"));
+        assert_eq!(server.requests().len(), 1);
+    }
+}
