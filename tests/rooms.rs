@@ -6,6 +6,7 @@ mod auth;
 mod config;
 mod intake;
 mod ledger;
+mod notice;
 mod pipeline;
 mod route;
 mod screen;
