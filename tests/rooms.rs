@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod intake;
 mod ledger;
+mod notice;
 mod pipeline;
 mod route;
 mod screen;

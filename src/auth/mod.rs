@@ -19,6 +19,7 @@ mod verify;
 use std::fmt;
 use std::net::IpAddr;
 
+pub(crate) use alignment::comparable as comparable_domain;
 use proof::Evidence;
 pub use proof::SenderProof;
 use resolver::Resolver;
