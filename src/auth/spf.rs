@@ -227,7 +227,7 @@ impl Known {
         let texts = match text_records(dns, &key).await {
             Ok(texts) => texts,
             Err(NoAnswer::Nothing) => Vec::new(),
-            Err(NoAnswer::Fault) => return Found::Fault,
+            Err(NoAnswer::Fault(_)) => return Found::Fault,
         };
         let is_spf = |text: &&Vec<u8>| {
             text.get(..6).is_some_and(|version| version.eq_ignore_ascii_case(b"v=spf1"))
@@ -251,7 +251,7 @@ impl Known {
 
 /// Why there are no text records.
 pub(super) enum NoAnswer {
-    Fault,
+    Fault(String),
     Nothing,
 }
 
@@ -267,7 +267,7 @@ pub(super) async fn text_records(dns: &MessageAuthenticator, name: &str) -> Resu
             Ok(texts.collect())
         }
         Err(error) if error.is_no_records_found() => Err(NoAnswer::Nothing),
-        Err(_) => Err(NoAnswer::Fault),
+        Err(error) => Err(NoAnswer::Fault(error.to_string())),
     }
 }
 
