@@ -13,6 +13,7 @@ mod load;
 mod notices;
 mod service;
 mod smtp;
+mod stubs;
 #[path = "../support/mod.rs"]
 mod support;
 mod verdicts;
