@@ -5,7 +5,7 @@
 //!    └─ ignored, held    └─ rejected, held, notice       └─ unproven: held
 //! ```
 //!
-//! [`Engine::consider`] decides without doing anything, for real mail and for `explain` alike; [`Engine::carry_out`] does it.
+//! `Engine::consider` decides without doing anything, for real mail and for `explain` alike; `Engine::carry_out` does it.
 //! Whatever is unclear ends in `deferred`.
 
 use std::panic::AssertUnwindSafe;
@@ -57,6 +57,7 @@ struct Walk {
 
 /// What should become of a message for one recipient, before anything is done.
 enum Decision {
+    Defer(Deferral),
     Deliver(Box<Route>),
     Hold { rule: &'static str, detail: String },
     Ignore { rule: &'static str, detail: String },
@@ -188,8 +189,13 @@ impl Engine {
         }
         if route.mailbox.unproven == Unproven::Hold {
             let authentication = self.authentication(walk).await;
+            let detail = authentication.summary.clone();
+            // A name server that is silent today may prove the sender on the next try.
+            if authentication.from.is_none() && authentication.is_undecided() {
+                trail.step("auth", "unproven-sender", "deferred", || detail.clone());
+                return Decision::Defer(undecided(detail));
+            }
             if authentication.from.is_none() {
-                let detail = authentication.summary.clone();
                 trail.step("auth", "unproven-sender", "hit", || detail.clone());
                 return Decision::Hold { rule: "unproven-sender", detail };
             }
@@ -201,6 +207,7 @@ impl Engine {
     async fn carry_out(&self, walk: &Walk, recipient: &Recipient, considered: Considered) -> Outcome {
         let Considered { decision, mut outcome, id } = considered;
         outcome.verdict = match decision {
+            Decision::Defer(deferral) => Verdict::Deferred(deferral),
             Decision::Deliver(route) => self.hand_over(walk, recipient, *route, &id, &mut outcome).await,
             Decision::Hold { rule, detail } => {
                 self.keep(walk, recipient, Verdict::Held { rule, detail }, &mut outcome).await
@@ -382,6 +389,7 @@ impl Engine {
         let Considered { decision, mut outcome, id: _ } = considered;
         let mut foreseen = None;
         outcome.verdict = match decision {
+            Decision::Defer(deferral) => Verdict::Deferred(deferral),
             Decision::Deliver(route) => {
                 let app = self.apps.get(&route.mailbox.app);
                 if self.config.auth.events && app.is_some_and(|app| app.wants_authentication()) {
@@ -460,6 +468,16 @@ pub fn internal_error() -> Verdict {
         detail: "internal error: please report it with the lines before this one".to_owned(),
         alarm: true,
     })
+}
+
+fn undecided(summary: String) -> Deferral {
+    Deferral {
+        status: Status::DIRECTORY,
+        cause: "dns",
+        public: "the sender cannot be checked at the moment".to_owned(),
+        detail: format!("{summary}: the mailbox holds what is unproven, and DNS gave no answer; see mailhatch check"),
+        alarm: false,
+    }
 }
 
 fn deadline_missed(step: &str) -> Verdict {

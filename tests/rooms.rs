@@ -1,5 +1,6 @@
 //! One integration-test binary; a module a room.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test may say what it saw")]
 
 mod app;
 mod auth;
@@ -7,6 +8,7 @@ mod cli;
 mod config;
 mod intake;
 mod ledger;
+mod notice;
 mod pipeline;
 mod route;
 mod screen;

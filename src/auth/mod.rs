@@ -19,6 +19,7 @@ mod verify;
 use std::fmt;
 use std::net::IpAddr;
 
+pub(crate) use alignment::comparable as comparable_domain;
 use proof::Evidence;
 pub use proof::SenderProof;
 use resolver::Resolver;
@@ -100,6 +101,12 @@ impl Authentication {
     /// envelope names.
     pub fn is_refused_by_dmarc(&self) -> bool {
         self.dmarc == AuthResult::Fail && self.dmarc_enforced
+    }
+
+    /// Whether DNS gave no answer to something that could have proven the sender.
+    pub fn is_undecided(&self) -> bool {
+        let mut results = self.dkim.iter().map(|signature| signature.result).chain([self.spf, self.dmarc]);
+        results.any(|result| result == AuthResult::TempError)
     }
 
     /// Applies the proof rule to what was found.

@@ -15,13 +15,20 @@ make_root() {
         mkdir -p "$CACHE"
         local fresh
         fresh=$(mktemp -d "$CACHE/fresh.XXXXXX")
+        # It becomes the root directory, which mktemp lets nobody else into.
+        chmod 0755 "$fresh"
         debootstrap --variant=minbase --include=ca-certificates "$SUITE" "$fresh" "$MIRROR" >&2
         # Nothing is started while the image is made.
         printf '#!/bin/sh\nexit 101\n' >"$fresh/usr/sbin/policy-rc.d"
         chmod +x "$fresh/usr/sbin/policy-rc.d"
-        echo 'postfix postfix/main_mailer_type select Local only' | chroot "$fresh" debconf-set-selections
-        DEBIAN_FRONTEND=noninteractive chroot "$fresh" apt-get install -y --no-install-recommends \
-            systemd systemd-sysv dbus postfix procps adduser python3-minimal openssl >&2
+        echo mx.example.com >"$fresh/etc/hostname"
+        echo mx.example.com >"$fresh/etc/mailname"
+        printf '127.0.0.1 localhost\n127.0.1.1 mx.example.com mx\n::1 localhost\n' >"$fresh/etc/hosts"
+        printf 'postfix postfix/%s\n' 'main_mailer_type select Internet Site' 'mailname string mx.example.com' |
+            chroot "$fresh" debconf-set-selections
+        unshare --mount --uts bash -c 'hostname mx.example.com; mount -t proc proc "$1/proc"; DEBIAN_FRONTEND=noninteractive \
+            chroot "$1" apt-get install -y --no-install-recommends \
+            systemd systemd-sysv dbus postfix procps adduser python3-minimal openssl' install "$fresh" >&2
         rm "$fresh/usr/sbin/policy-rc.d"
         tar -C "$fresh" --one-file-system -cf "$CACHE/$SUITE.tar.new" .
         mv "$CACHE/$SUITE.tar.new" "$CACHE/$SUITE.tar"
@@ -72,6 +79,7 @@ boot_root() {
         sleep 0.2
     done
     cat "$1.console" >&2
+    in_root systemctl --no-pager --failed >&2 || true
     echo "systemd did not come up in $1 (tried $try times)" >&2
     return 1
 }
