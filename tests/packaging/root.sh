@@ -55,6 +55,8 @@ boot_inside() {
     done
     mkdir "$root/dev/shm" "$root/dev/pts"
     mount -t tmpfs tmpfs "$root/dev/shm"
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"
+    ln -s pts/ptmx "$root/dev/ptmx"
     ln -s /proc/self/fd "$root/dev/fd"
     # A hierarchy without controllers is all that systemd needs to tell its services apart.
     mount -t tmpfs -o mode=755 tmpfs "$root/sys/fs/cgroup"
