@@ -5,7 +5,7 @@
 //!    └─ ignored, held    └─ rejected, held, notice       └─ unproven: held
 //! ```
 //!
-//! [`Engine::consider`] decides without doing anything, for real mail and for `explain` alike; [`Engine::carry_out`] does it.
+//! `Engine::consider` decides without doing anything, for real mail and for `explain` alike; `Engine::carry_out` does it.
 //! Whatever is unclear ends in `deferred`.
 
 use std::panic::AssertUnwindSafe;
@@ -151,19 +151,23 @@ impl Engine {
     async fn consider(&self, walk: &Walk, recipient: &Recipient, mut trail: Trail) -> Considered {
         let mut outcome = Outcome::new(Verdict::Delivered, self.routes.mask(&recipient.address));
         let mut key = None;
-        let decision = match self.screen.examine(&walk.envelope, &walk.message, &mut trail) {
+        let screened =
+            self.telemetry.time(TimedStep::Screen, || self.screen.examine(&walk.envelope, &walk.message, &mut trail));
+        let decision = match screened {
             Some(hit) => Decision::Ignore { rule: hit.rule, detail: hit.detail },
-            None => match self.routes.find(&walk.message, recipient, &mut trail) {
-                Ok(route) => {
-                    key = Some((route.mailbox.name.value.clone(), route.key.clone()));
-                    note_route(&mut outcome, &route);
-                    self.consider_routed(walk, route, &mut trail).await
+            None => {
+                match self.telemetry.time(TimedStep::Route, || self.routes.find(&walk.message, recipient, &mut trail)) {
+                    Ok(route) => {
+                        key = Some((route.mailbox.name.value.clone(), route.key.clone()));
+                        note_route(&mut outcome, &route);
+                        self.consider_routed(walk, route, &mut trail).await
+                    }
+                    Err(unrouted) => {
+                        note_unrouted(&mut outcome, &unrouted);
+                        Decision::Reject(unknown_address(&unrouted))
+                    }
                 }
-                Err(unrouted) => {
-                    note_unrouted(&mut outcome, &unrouted);
-                    Decision::Reject(unknown_address(&unrouted))
-                }
-            },
+            }
         };
         let id = match &key {
             Some((mailbox, key)) => EventId::of(mailbox, key.reveal(), &walk.message),
@@ -238,7 +242,8 @@ impl Engine {
             authentication,
         };
         crash_point("before-app");
-        let answer = match timeout_at(walk.deadline, app.hand_over(&event)).await {
+        let answer = match self.telemetry.timed(TimedStep::App, timeout_at(walk.deadline, app.hand_over(&event))).await
+        {
             Ok(answer) => answer,
             Err(_) => return deadline_missed("the application"),
         };
@@ -249,7 +254,7 @@ impl Engine {
         match answer {
             Ok(Answer::Delivered(_)) => {
                 // The application has it, so the answer is 250 whatever the ledger says: 451 would double it.
-                if let Err(error) = self.ledger.finish(claim).await {
+                if let Err(error) = self.telemetry.timed(TimedStep::Ledger, self.ledger.finish(claim)).await {
                     outcome.warning = Some(format!("delivered, but not recorded: {error}"));
                 }
                 crash_point("delivery-recorded");
@@ -274,7 +279,7 @@ impl Engine {
     async fn claim(&self, walk: &Walk, id: &EventId) -> Result<Claim, Box<Verdict>> {
         let patience = walk.deadline.min(Instant::now() + IN_FLIGHT_WAIT);
         loop {
-            match self.ledger.begin(id).await {
+            match self.telemetry.timed(TimedStep::Ledger, self.ledger.begin(id)).await {
                 Ok(Begin::New(claim)) => return Ok(claim),
                 Ok(Begin::Delivered(_)) => return Err(Box::new(Verdict::Duplicate)),
                 Ok(Begin::InFlight) if Instant::now() < patience => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -326,7 +331,8 @@ impl Engine {
             rejection: &rejection,
             routes: &self.routes,
         };
-        match self.notifier.notify(rejected, authentication, &self.ledger, walk.deadline).await {
+        let notified = self.notifier.notify(rejected, authentication, &self.ledger, walk.deadline);
+        match self.telemetry.timed(TimedStep::Notice, notified).await {
             Ok(notice) => {
                 outcome.notice = Some(notice);
                 verdict
@@ -349,7 +355,7 @@ impl Engine {
             recipient,
             message: &walk.message,
         };
-        match self.ledger.hold(&copy).await {
+        match self.telemetry.timed(TimedStep::Ledger, self.ledger.hold(&copy)).await {
             Ok(()) => {
                 crash_point("copy-held");
                 outcome.held = true;

@@ -125,7 +125,7 @@ impl Gitlab {
         let clock = date.map(|date| clock_difference(now, date));
         let understood = self.understand(&answer).map_err(|error| error.to_string());
         match clock {
-            Some(seconds) if seconds > TOKEN_AHEAD || seconds < -TOKEN_OLDEST => Err(format!(
+            Some(seconds) if !(-TOKEN_OLDEST..=TOKEN_AHEAD).contains(&seconds) => Err(format!(
                 "{}: this host's clock is {} GitLab's, so that GitLab refuses every token: set both by NTP",
                 self.http.asked(),
                 clock_text(seconds),

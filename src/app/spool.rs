@@ -64,7 +64,7 @@ impl App for Spool {
         Box::pin(async move {
             match written {
                 Ok(()) => Ok(format!("{} can be written", self.path.display())),
-                Err(error) => Err(self.failure(&error).to_string()),
+                Err(error) => Err(failure(&self.app, &self.path, &error).to_string()),
             }
         })
     }

@@ -19,6 +19,7 @@ mod verify;
 use std::fmt;
 use std::net::IpAddr;
 
+pub(crate) use alignment::comparable as comparable_domain;
 use proof::Evidence;
 pub use proof::SenderProof;
 use resolver::Resolver;
@@ -162,21 +163,6 @@ impl Authenticator {
         }
     }
 
-    /// Whether the name servers answer, for the `check` command; the error says what to do. Any answer will do, also
-    /// that there is no such record.
-    pub async fn check_name_servers(&self) -> Result<(), String> {
-        let dns = self.resolver.dns().await?;
-        let name = format!("{}.", self.hostname.trim_end_matches('.'));
-        let question = spf::text_records(dns, &name);
-        match tokio::time::timeout(self.resolver.limits().message, question).await {
-            Ok(Ok(_) | Err(spf::NoAnswer::Nothing)) => Ok(()),
-            Ok(Err(spf::NoAnswer::Fault(error))) => Err(format!(
-                "the name servers do not answer a question about {} ({error}): look at auth.nameservers or /etc/resolv.conf",
-                self.hostname
-            )),
-            Err(_) => {
-                Err("the name servers do not answer in time: look at auth.nameservers or /etc/resolv.conf".to_owned())
-            }
     /// Asks every name server by itself whether it answers; nothing where no DNS is used. For `mailhatch check`.
     pub async fn check(&self) -> Result<Vec<NameServerCheck>, String> {
         match self.method {

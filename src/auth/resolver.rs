@@ -7,15 +7,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mail_auth::MessageAuthenticator;
 use mail_auth::hickory_resolver::TokioResolver;
 use mail_auth::hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
 use mail_auth::hickory_resolver::net::runtime::TokioRuntimeProvider;
-use mail_auth::hickory_resolver::proto::op::ResponseCode;
 use mail_auth::hickory_resolver::system_conf::read_system_conf;
-use mail_auth::{DnsError, Error, MessageAuthenticator};
 use tokio::sync::OnceCell;
+
+use super::spf::{self, NoAnswer};
 
 /// How long DNS may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,19 +68,17 @@ pub type NameServerCheck = (String, Result<String, String>);
 impl Resolver {
     /// Asks every name server by itself for a name; that there is no such name is an answer too.
     pub(super) async fn check(&self, name: &str) -> Result<Vec<NameServerCheck>, String> {
+        let absolute = format!("{}.", name.trim_end_matches('.'));
         let mut found = Vec::new();
         for server in servers(&self.name_servers)? {
             let port = server.connections.first().map_or(53, |connection| connection.port);
             let shown = SocketAddr::new(server.ip, port).to_string();
             let dns = with_servers(vec![server], self.limits)?;
-            let answer = match dns.txt_raw_lookup(name).await {
-                Ok(_) | Err(Error::Dns(DnsError::RecordNotFound(ResponseCode::NoError | ResponseCode::NXDomain))) => {
-                    Ok(format!("answers (asked for {name})"))
-                }
-                Err(Error::Dns(DnsError::RecordNotFound(code))) => Err(format!("answers {code}")),
-                Err(Error::Dns(DnsError::Resolver(why))) => Err(format!("gives no answer: {why}")),
-                // Records were found that are of no form that a text record has: it did answer.
-                Err(_) => Ok(format!("answers (asked for {name})")),
+            let question = tokio::time::timeout(self.limits.message, spf::text_records(&dns, &absolute));
+            let answer = match question.await {
+                Ok(Ok(_) | Err(NoAnswer::Nothing)) => Ok(format!("answers (asked for {name})")),
+                Ok(Err(NoAnswer::Fault(why))) => Err(format!("gives no answer about {name} ({why})")),
+                Err(_) => Err(format!("gives no answer about {name} in time")),
             };
             found.push((shown, answer));
         }
@@ -106,7 +105,6 @@ fn servers(name_servers: &[SocketAddr]) -> Result<Vec<NameServerConfig>, String>
         system.name_servers
     } else {
         unique(name_servers)
-    };
     })
 }
 

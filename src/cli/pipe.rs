@@ -96,7 +96,7 @@ fn deliver(engine: &Arc<Engine>, arguments: Arguments) -> Result<Vec<Outcome>, N
     })?;
     let outcomes = runtime.block_on(engine.clone().deliver(arguments.into_envelope(), content));
     // What could not be recorded is known to this process alone, so it tries once more before it ends.
-    let _ = runtime.block_on(tokio::time::timeout(SETTLING, engine.ledger().settle()));
+    let _ = runtime.block_on(async { tokio::time::timeout(SETTLING, engine.ledger().settle()).await });
     // A name server that hangs in a blocking thread must not keep the process: the answer is known.
     runtime.shutdown_background();
     crash_point("before-answer");

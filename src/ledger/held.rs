@@ -104,6 +104,11 @@ impl Ledger {
         .await
     }
 
+    /// How many copies are kept, and what they take on disk in octets.
+    pub async fn held_totals(&self) -> Result<(u64, u64), LedgerError> {
+        self.blocking(|shared| held_sweep::totals(shared).map(|copies| (copies.kept, copies.kept_size))).await
+    }
+
     /// What is known of one copy; `None` if there is none of this id.
     pub async fn held_show(&self, id: &EventId) -> Result<Option<HeldRecord>, LedgerError> {
         let id = id.clone();

@@ -10,6 +10,7 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::config::Config;
 use crate::disposition::{Outcome, Verdict};
 use crate::notice::NoticeOutcome;
 
@@ -69,20 +70,9 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All numbers at zero. The series of every mailbox are there from the start: a counter that only appears with its
-    /// first message has no rate for it.
-    pub fn new<'a>(mailboxes: impl IntoIterator<Item = &'a str>) -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        let metrics = Self::register(registry)?;
-        for mailbox in mailboxes {
-            for verdict in ["delivered", "duplicate"] {
-                metrics.messages.with_label_values(&[verdict, mailbox, ""]);
-            }
-            for (verdict, reason) in [("rejected", "unknown-address"), ("deferred", "app"), ("deferred", "app-refusal")]
-            {
-                metrics.messages.with_label_values(&[verdict, mailbox, reason]);
-            }
-        }
+    /// All numbers at zero.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let metrics = Self::register(Registry::new())?;
         for step in TimedStep::ALL {
             metrics.steps.with_label_values(&[step.name()]);
         }
@@ -91,6 +81,24 @@ impl Metrics {
             metrics.connections_total.with_label_values(&[end]);
         }
         Ok(metrics)
+    }
+
+    /// Has the series of a configuration there from the start, and again after a reload: a counter that only appears with its
+    /// first message has no rate for it.
+    pub fn expect(&self, config: &Config) {
+        for mailbox in &config.mailboxes {
+            let mailbox = mailbox.name.value.as_str();
+            for (verdict, reason) in [
+                ("delivered", ""),
+                ("duplicate", ""),
+                ("rejected", "unknown-address"),
+                ("deferred", "app"),
+                ("deferred", "app-refusal"),
+            ] {
+                self.messages.with_label_values(&[verdict, mailbox, reason]);
+            }
+        }
+        self.held_limit.set(i64::try_from(config.held.max_size).unwrap_or(i64::MAX));
     }
 
     fn register(registry: Registry) -> Result<Self, prometheus::Error> {
@@ -205,11 +213,6 @@ impl Metrics {
         }
     }
 
-    /// `held.max_size`, in octets.
-    pub fn set_held_limit(&self, octets: u64) {
-        self.held_limit.set(i64::try_from(octets).unwrap_or(i64::MAX));
-    }
-
     /// All numbers in Prometheus' text format.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         let mut text = Vec::with_capacity(16 * 1024);
@@ -234,6 +237,11 @@ mod tests {
     use crate::disposition::{Deferral, Rejection, Status};
     use crate::notice::Withheld;
 
+    fn config() -> Config {
+        let text = "[[mailbox]]\nname = \"incoming_email\"\naddress = \"a+%{key}@b\"\napp = \"a\"\n[[app]]\nname = \"a\"\nkind = \"spool\"\npath = \"/x\"\n";
+        Config::parse(std::path::Path::new("mailhatch.toml"), text).expect("configuration")
+    }
+
     fn outcome(verdict: Verdict, mailbox: Option<&str>) -> Outcome {
         let mut outcome = Outcome::new(verdict, "incoming+59d8…@example.com");
         outcome.mailbox = mailbox.map(str::to_owned);
@@ -242,7 +250,8 @@ mod tests {
 
     #[test]
     fn each_answer_counts_where_it_belongs() {
-        let metrics = Metrics::new(["incoming_email"]).expect("metrics");
+        let metrics = Metrics::new().expect("metrics");
+        metrics.expect(&config());
         metrics.count(&outcome(Verdict::Delivered, Some("incoming_email")));
         let deferral = Deferral {
             status: Status::NO_ANSWER,
@@ -272,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_open_until_its_guard_is_dropped() {
-        let metrics = Metrics::new([]).expect("metrics");
+        let metrics = Metrics::new().expect("metrics");
         let open = [metrics.connection(), metrics.connection()];
         assert!(metrics.render().expect("text").contains("\nmailhatch_connections 2\n"));
         drop(open);
@@ -283,7 +292,7 @@ mod tests {
 
     #[test]
     fn held_copies_that_cannot_be_counted_keep_their_last_number_and_say_so() {
-        let metrics = Metrics::new([]).expect("metrics");
+        let metrics = Metrics::new().expect("metrics");
         metrics.set_held(Some((3, 4096)));
         metrics.set_held(None);
         let text = metrics.render().expect("text");

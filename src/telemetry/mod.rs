@@ -9,9 +9,8 @@ mod syslog;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 pub use line::{Level, LogLine};
 pub use metrics::{Metrics, OpenConnection, TimedStep};
@@ -49,8 +48,7 @@ impl Telemetry {
             LogTarget::Stderr => Sink::Stderr,
             LogTarget::Syslog => Sink::Syslog(Mutex::new(Syslog::new("/dev/log"))),
         };
-        Self { format: config.format, sink, waiting: None, dropped: AtomicU64::new(0) }
-        Self { format: config.format, sink, dropped: AtomicU64::new(0), metrics: None }
+        Self { format: config.format, sink, waiting: None, dropped: AtomicU64::new(0), metrics: None }
     }
 
     /// Counts too, for a service that is there to be asked.
@@ -61,14 +59,19 @@ impl Telemetry {
 
     /// Writes nothing: for `demo` and `explain`, whose output is their own.
     pub fn silent() -> Self {
-        Self { format: LogFormat::Logfmt, sink: Sink::Nowhere, waiting: None, dropped: AtomicU64::new(0) }
+        Self {
+            format: LogFormat::Logfmt,
+            sink: Sink::Nowhere,
+            waiting: None,
+            dropped: AtomicU64::new(0),
+            metrics: None,
+        }
     }
 
     /// The same for `pipe`: what goes to standard error waits until the answer is written, because Postfix reads both as
     /// one and wants the enhanced status code first.
     pub fn after_the_answer(config: LogConfig) -> Self {
         Self { waiting: Some(Mutex::default()), ..Self::new(config) }
-        Self { format: LogFormat::Logfmt, sink: Sink::Silent, dropped: AtomicU64::new(0), metrics: None }
     }
 
     /// Writes one line, or counts it as dropped.
@@ -101,6 +104,22 @@ impl Telemetry {
         if let Some(metrics) = &self.metrics {
             metrics.observe(step, duration);
         }
+    }
+
+    /// Does a step and notes how long it took.
+    pub fn time<T>(&self, step: TimedStep, work: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let done = work();
+        self.observe(step, started.elapsed());
+        done
+    }
+
+    /// Waits for a step and notes how long it took.
+    pub async fn timed<T>(&self, step: TimedStep, work: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        let done = work.await;
+        self.observe(step, started.elapsed());
+        done
     }
 
     /// Writes the lines that waited for the answer.

@@ -4,6 +4,7 @@
 //! directory, wired by `postfix/mailhatch-postfix` itself. Needs root and an installed Postfix (`tests/setup.sh`).
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and may say what it does")]
 
+mod check;
 mod delivery;
 mod facts;
 mod faults;

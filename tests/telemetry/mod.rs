@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use mailhatch::config::Config;
 use mailhatch::disposition::{Deferral, Outcome, Rejection, Status, Verdict};
 use mailhatch::notice::NoticeOutcome;
 use mailhatch::telemetry::{Metrics, MetricsListener, TimedStep};
@@ -23,7 +24,8 @@ pub struct Service {
 
 impl Service {
     fn start() -> Self {
-        let metrics = Arc::new(Metrics::new(["incoming_email", "service_desk_email"]).unwrap());
+        let metrics = Arc::new(Metrics::new().unwrap());
+        metrics.expect(&config());
         fill(&metrics);
         let scrapes = Arc::new(AtomicU64::new(0));
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -77,8 +79,12 @@ fn fill(metrics: &Metrics) {
     }
     metrics.log_line_dropped();
     metrics.connection_turned_away();
-    metrics.set_held_limit(1 << 30);
     drop(metrics.connection());
+}
+
+fn config() -> Config {
+    let text = "[[mailbox]]\nname = \"incoming_email\"\naddress = \"a+%{key}@b\"\napp = \"a\"\n[[app]]\nname = \"a\"\nkind = \"spool\"\npath = \"/x\"\n";
+    Config::parse(Path::new("mailhatch.toml"), text).unwrap()
 }
 
 fn packaging(path: &str) -> PathBuf {

@@ -1,4 +1,5 @@
 //! The real Prometheus and its promtool, where they are installed.
+#![allow(clippy::print_stderr, reason = "a test says that it was skipped")]
 
 use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};

@@ -30,7 +30,11 @@ pub(super) async fn applications(config: &Config, secrets_are_good: bool) -> Vec
         Err(_) if !secrets_are_good => {
             return vec![Finding::failed("applications", "not tried, because a secret is missing")];
         }
-        Err(error) => return vec![Finding::failed("applications", error.to_string())],
+        Err(error) => {
+            // The lines below the first show the place in the file.
+            let text = error.to_string();
+            return vec![Finding::failed("applications", text.lines().next().unwrap_or_default())];
+        }
     };
     let mut findings = Vec::new();
     for app in &config.apps {

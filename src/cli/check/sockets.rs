@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
@@ -13,6 +13,9 @@ use crate::config::{Config, ListenAddress};
 
 /// For one socket.
 const TIME: Duration = Duration::from_secs(10);
+
+/// Octets of a reply line; RFC 5321 section 4.5.3.1.5 allows 512.
+const LONGEST_LINE: u64 = 4096;
 
 /// What Postfix needs the sockets for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,29 +81,29 @@ fn advice(error: &io::Error) -> &'static str {
 }
 
 /// RFC 2033 section 4: the greeting, LHLO and its answer; gives the greeting.
-async fn greet(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
+async fn greet(stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
+    let mut stream = BufReader::new(stream);
     let greeting = reply(&mut stream, "220").await?;
     stream.write_all(b"LHLO localhost\r\n").await?;
     reply(&mut stream, "250").await?;
     stream.write_all(b"QUIT\r\n").await?;
-    Ok(greeting.trim_end().to_owned())
+    Ok(greeting)
 }
 
-/// One reply, to its last line.
-async fn reply(stream: &mut (impl AsyncRead + Unpin), code: &str) -> io::Result<String> {
-    let mut text = Vec::new();
+/// The last line of one reply.
+async fn reply(stream: &mut (impl AsyncBufRead + Unpin), code: &str) -> io::Result<String> {
     loop {
-        let lines = text.split_inclusive(|&octet| octet == b'\n').collect::<Vec<_>>();
-        let last = lines.iter().find(|line| line.ends_with(b"\n") && line.get(3) != Some(&b'-'));
-        if let Some(last) = last {
-            let last = String::from_utf8_lossy(last).into_owned();
-            return match last.starts_with(code) {
-                true => Ok(last),
-                false => Err(io::Error::other(format!("it says \"{}\" where {code} was expected", last.trim_end()))),
-            };
+        let mut line = Vec::new();
+        (&mut *stream).take(LONGEST_LINE).read_until(b'\n', &mut line).await?;
+        if !line.ends_with(b"\n") {
+            return Err(io::Error::other("it is no LMTP server: a reply has no end"));
         }
-        if text.len() > 8192 || stream.read_buf(&mut text).await? == 0 {
-            return Err(io::Error::other("it is no LMTP server: the connection ended before a reply"));
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if !line.starts_with(code) {
+            return Err(io::Error::other(format!("it says \"{line}\" where {code} was expected")));
+        }
+        if line.as_bytes().get(3) != Some(&b'-') {
+            return Ok(line);
         }
     }
 }

@@ -29,7 +29,8 @@ fn message_size(instance: &Instance, config: &Config) -> Finding {
             Finding::ok(part, format!("message_size_limit {} is within limits.message_size {shown}", ByteSize(theirs)))
         }
         Ok(theirs) => {
-            let theirs = if theirs == 0 { "has no limit".to_owned() } else { format!("is {}", ByteSize(theirs)) };
+            let theirs =
+                if theirs == 0 { "is 0, which is no limit".to_owned() } else { format!("is {}", ByteSize(theirs)) };
             Finding::warning(
                 part,
                 format!(
