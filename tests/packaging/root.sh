@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A fresh Debian root with its own systemd, in namespaces of its own. To be sourced by bash, as root.
 #
 # make_root DIR      a Debian as an administrator has it before mailhatch: minimal, with systemd and Postfix
