@@ -8,18 +8,18 @@ _mailhatch() {
         word=${COMP_WORDS[index]}
         case $word in
             --config) ((index++)) ;;
-            serve | pipe | explain | check | held | demo)
+            serve | pipe | explain | check | held | import | demo)
                 command=$word
                 break
                 ;;
         esac
     done
-    if [[ $prev == --config ]]; then
+    if [[ $prev == --config || $prev == --postfix-config ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
     fi
     case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W 'serve pipe explain check held demo --config --help --version' -- "$cur") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'serve pipe explain check held import demo --config --help --version' -- "$cur") ;;
         pipe) mapfile -t COMPREPLY < <(compgen -W "$envelope --help" -- "$cur") ;;
         explain)
             if [[ $cur == -* ]]; then
@@ -28,6 +28,8 @@ _mailhatch() {
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             fi
             ;;
+        check) mapfile -t COMPREPLY < <(compgen -W '--send --postfix-config --help' -- "$cur") ;;
+        import) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
         held)
             case $prev in
                 held) mapfile -t COMPREPLY < <(compgen -W 'list show release purge --help' -- "$cur") ;;

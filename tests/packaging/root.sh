@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A fresh Debian root with its own systemd, in namespaces of its own. To be sourced by bash, as root.
 #
 # make_root DIR      a Debian as an administrator has it before mailhatch: minimal, with systemd and Postfix
@@ -55,6 +56,8 @@ boot_inside() {
     done
     mkdir "$root/dev/shm" "$root/dev/pts"
     mount -t tmpfs tmpfs "$root/dev/shm"
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"
+    ln -s pts/ptmx "$root/dev/ptmx"
     ln -s /proc/self/fd "$root/dev/fd"
     # A hierarchy without controllers is all that systemd needs to tell its services apart.
     mount -t tmpfs -o mode=755 tmpfs "$root/sys/fs/cgroup"
