@@ -9,7 +9,12 @@ mod facts;
 mod faults;
 mod instance;
 mod load;
+mod loops;
+mod notices;
 mod service;
+#[path = "../auth/signer.rs"]
+#[allow(dead_code, reason = "shared with the tests of auth, which use more of it")]
+mod signer;
 mod smtp;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with the rooms' tests, which use more of it")]
