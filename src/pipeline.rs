@@ -375,7 +375,8 @@ impl Engine {
     /// Worked out once a message, and only where an event or a notice needs it.
     async fn authentication(&self, walk: &Walk) -> Arc<Authentication> {
         let examine = async {
-            let examined = self.authenticator.examine(&walk.envelope, &walk.message);
+            let examined =
+                self.telemetry.timed(TimedStep::Auth, self.authenticator.examine(&walk.envelope, &walk.message));
             Arc::new(timeout_at(walk.deadline, examined).await.unwrap_or_else(|_| Authentication {
                 summary: "not worked out within the deadline".to_owned(),
                 ..Authentication::default()

@@ -27,6 +27,8 @@ postfix postfix
 postconf postfix
 smtp-source postfix
 opendkim-genkey opendkim-tools
+prometheus prometheus
+promtool prometheus
 opendkim-testmsg opendkim-tools
 PROGRAMS
 
