@@ -377,6 +377,7 @@ impl Engine {
         let examine = async {
             // On the heap: the state of all DNS questions at once would not fit on a worker's stack many times over.
             let examined = self.authenticator.examine(&walk.envelope, &walk.message).boxed();
+            let examined = self.telemetry.timed(TimedStep::Auth, examined);
             Arc::new(timeout_at(walk.deadline, examined).await.unwrap_or_else(|_| Authentication {
                 summary: "not worked out within the deadline".to_owned(),
                 ..Authentication::default()

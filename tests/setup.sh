@@ -29,6 +29,8 @@ postconf postfix
 smtp-source postfix
 opendkim opendkim
 opendkim-genkey opendkim-tools
+prometheus prometheus
+promtool prometheus
 opendkim-testmsg opendkim-tools
 openssl openssl
 /usr/lib/dovecot/dovecot-lda dovecot-core
