@@ -134,7 +134,8 @@ impl Fault {
         }
     }
 
-    fn reply(self) -> Reply {
+    /// What the faulty application does with a request.
+    pub fn reply(self) -> Reply {
         match self {
             Self::Status(302) => Reply::new(302, "text/html", "").with_header("Location", "/elsewhere"),
             Self::Status(status) => Reply::new(status, "text/plain", "no"),
