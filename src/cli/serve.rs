@@ -151,6 +151,9 @@ async fn stop(
         // A second signal means now.
         _ = terminate.recv() => 1,
     };
+    if let Err(error) = service.current().ledger().settle().await {
+        service.log(&LogLine::event(Level::Error, error));
+    }
     let text = match left {
         0 => "stopped".to_owned(),
         left => format!("stopped with {left} connections still open: what they were sending stays with Postfix"),
