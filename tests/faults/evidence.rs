@@ -46,7 +46,8 @@ struct Records<'a> {
     /// The held copies: Message-ID and recipient, verdict and rule.
     held: HashMap<(String, String), Vec<(String, String)>>,
     kills: Vec<Kill>,
-    service_log: String,
+    /// What the service logged of each id.
+    log: HashMap<&'a str, Vec<&'a str>>,
     way: Way,
 }
 
@@ -56,16 +57,17 @@ impl Evidence {
         let (events, wrong) = application.record();
         let mut this = Self { wrong, connections: application.connections(), ..Self::default() };
         this.read_postfix(site);
+        let service_log = site.service_log();
         let records = Records {
             events: &events,
             held: this.held_copies(site),
             kills: site.kills(),
-            service_log: site.service_log(),
+            log: by_id(&service_log),
             way: plan.way,
         };
         this.kills = records.kills.len();
         for sign in ["panic", "internal-error", "outcomes for"] {
-            if let Some(line) = records.service_log.lines().find(|line| line.contains(sign)) {
+            if let Some(line) = service_log.lines().find(|line| line.contains(sign)) {
                 this.wrong.push(format!("mailhatch logged: {line}"));
             }
         }
@@ -97,7 +99,13 @@ impl Evidence {
             if line.contains("status=deferred") {
                 let cause =
                     line.split_once("deferred: ").map_or("mailhatch cannot be reached, or died", |(_, rest)| {
-                        rest.split([' ', ')']).next().unwrap_or_default()
+                        rest.split(['(', ')'])
+                            .next()
+                            .unwrap_or_default()
+                            .split(" id=")
+                            .next()
+                            .unwrap_or_default()
+                            .trim()
                     });
                 *self.deferred.entry(cause.to_owned()).or_default() += 1;
             }
@@ -207,14 +215,13 @@ impl Records<'_> {
         })
     }
 
-    fn lines(&self, id: &str) -> impl Iterator<Item = &str> {
-        let mark = format!("id={id}");
-        self.service_log.lines().filter(move |line| line.contains(&mark))
+    fn lines(&self, id: &str) -> impl Iterator<Item = &&str> {
+        self.log.get(id).into_iter().flatten()
     }
 
     /// How often the service waited in vain although the application did not hang.
     fn late(&self, id: &str, attempts: &[Attempt]) -> usize {
-        let in_vain = |line: &&str| line.contains("no whole answer within") || line.contains("reason=deadline");
+        let in_vain = |line: &&&str| line.contains("no whole answer within") || line.contains("reason=deadline");
         let hung = attempts.iter().filter(|attempt| attempt.hung).count();
         match self.way {
             Way::Lmtp => self.lines(id).filter(in_vain).count().saturating_sub(hung),
@@ -226,6 +233,16 @@ impl Records<'_> {
     fn recorded(&self, id: &str) -> usize {
         self.lines(id).filter(|line| line.contains("verdict=delivered") && !line.contains("warning=")).count()
     }
+}
+
+fn by_id(log: &str) -> HashMap<&str, Vec<&str>> {
+    let mut lines: HashMap<_, Vec<_>> = HashMap::new();
+    for line in log.lines() {
+        if let Some(id) = line.split(' ').find_map(|word| word.strip_prefix("id=")) {
+            lines.entry(id).or_default().push(line);
+        }
+    }
+    lines
 }
 
 /// What the application calls a recipient.

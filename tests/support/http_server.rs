@@ -272,6 +272,11 @@ impl HttpServer {
         self.shared.requests.lock().unwrap().clone()
     }
 
+    /// Forgets the requests so far, where there are too many to keep.
+    pub fn forget_requests(&self) {
+        self.shared.requests.lock().unwrap().clear();
+    }
+
     /// The last request.
     pub fn last_request(&self) -> Request {
         self.requests().pop().expect("a request")
