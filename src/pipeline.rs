@@ -57,6 +57,7 @@ struct Walk {
 
 /// What should become of a message for one recipient, before anything is done.
 enum Decision {
+    Defer(Deferral),
     Deliver(Box<Route>),
     Hold { rule: &'static str, detail: String },
     Ignore { rule: &'static str, detail: String },
@@ -188,8 +189,13 @@ impl Engine {
         }
         if route.mailbox.unproven == Unproven::Hold {
             let authentication = self.authentication(walk).await;
+            let detail = authentication.summary.clone();
+            // A name server that is silent today may prove the sender on the next try.
+            if authentication.from.is_none() && authentication.is_undecided() {
+                trail.step("auth", "unproven-sender", "deferred", || detail.clone());
+                return Decision::Defer(undecided(detail));
+            }
             if authentication.from.is_none() {
-                let detail = authentication.summary.clone();
                 trail.step("auth", "unproven-sender", "hit", || detail.clone());
                 return Decision::Hold { rule: "unproven-sender", detail };
             }
@@ -201,6 +207,7 @@ impl Engine {
     async fn carry_out(&self, walk: &Walk, recipient: &Recipient, considered: Considered) -> Outcome {
         let Considered { decision, mut outcome, id } = considered;
         outcome.verdict = match decision {
+            Decision::Defer(deferral) => Verdict::Deferred(deferral),
             Decision::Deliver(route) => self.hand_over(walk, recipient, *route, &id, &mut outcome).await,
             Decision::Hold { rule, detail } => {
                 self.keep(walk, recipient, Verdict::Held { rule, detail }, &mut outcome).await
@@ -368,7 +375,9 @@ impl Engine {
     /// Worked out once a message, and only where an event or a notice needs it.
     async fn authentication(&self, walk: &Walk) -> Arc<Authentication> {
         let examine = async {
-            let examined = self.authenticator.examine(&walk.envelope, &walk.message);
+            // On the heap: the state of all DNS questions at once would not fit on a worker's stack many times over.
+            let examined = self.authenticator.examine(&walk.envelope, &walk.message).boxed();
+            let examined = self.telemetry.timed(TimedStep::Auth, examined);
             Arc::new(timeout_at(walk.deadline, examined).await.unwrap_or_else(|_| Authentication {
                 summary: "not worked out within the deadline".to_owned(),
                 ..Authentication::default()
@@ -382,6 +391,7 @@ impl Engine {
         let Considered { decision, mut outcome, id: _ } = considered;
         let mut foreseen = None;
         outcome.verdict = match decision {
+            Decision::Defer(deferral) => Verdict::Deferred(deferral),
             Decision::Deliver(route) => {
                 let app = self.apps.get(&route.mailbox.app);
                 if self.config.auth.events && app.is_some_and(|app| app.wants_authentication()) {
@@ -460,6 +470,16 @@ pub fn internal_error() -> Verdict {
         detail: "internal error: please report it with the lines before this one".to_owned(),
         alarm: true,
     })
+}
+
+fn undecided(summary: String) -> Deferral {
+    Deferral {
+        status: Status::DIRECTORY,
+        cause: "dns",
+        public: "the sender cannot be checked at the moment".to_owned(),
+        detail: format!("{summary}: the mailbox holds what is unproven, and DNS gave no answer; see mailhatch check"),
+        alarm: false,
+    }
 }
 
 fn deadline_missed(step: &str) -> Verdict {

@@ -103,6 +103,12 @@ impl Authentication {
         self.dmarc == AuthResult::Fail && self.dmarc_enforced
     }
 
+    /// Whether DNS gave no answer to something that could have proven the sender.
+    pub fn is_undecided(&self) -> bool {
+        let mut results = self.dkim.iter().map(|signature| signature.result).chain([self.spf, self.dmarc]);
+        results.any(|result| result == AuthResult::TempError)
+    }
+
     /// Applies the proof rule to what was found.
     fn conclude(
         evidence: Evidence,

@@ -119,6 +119,8 @@ async fn release(engine: &Arc<Engine>, id: &EventId) -> Result<(), String> {
     let Some(outcome) = outcomes.first() else { return Err("internal error: no outcome".to_owned()) };
     say(format_args!("{}", outcome.pipe_line()));
     if matches!(outcome.verdict, Verdict::Delivered | Verdict::Duplicate) {
+        // Before the copy is gone: this process ends, and nobody else knows of a delivery that it could not record.
+        engine.ledger().settle().await.map_err(|error| error.to_string())?;
         engine.ledger().held_remove(id).await.map_err(text)?;
         return Ok(());
     }

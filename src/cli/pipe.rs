@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 use super::{Command, CommandLine, engine, small_runtime};
 use crate::crash_point::crash_point;
@@ -62,6 +63,7 @@ fn take(config: &std::path::Path, arguments: Arguments) -> u8 {
         }
     };
     crash_point("answered");
+    settle(&engine);
     engine.telemetry().release();
     status
 }
@@ -89,11 +91,7 @@ fn deliver(engine: &Arc<Engine>, arguments: Arguments) -> Result<Vec<Outcome>, N
             detail: format!("the message cannot be read: {error}"),
         })?;
     crash_point("message-read");
-    let runtime = small_runtime().map_err(|error| NotTaken {
-        status: Status::SYSTEM,
-        public: "no resources",
-        detail: format!("no runtime: {error}"),
-    })?;
+    let runtime = runtime()?;
     let outcomes = runtime.block_on(engine.clone().deliver(arguments.into_envelope(), content));
     // What could not be recorded is known to this process alone, so it tries once more before it ends.
     let _ = runtime.block_on(async { tokio::time::timeout(SETTLING, engine.ledger().settle()).await });
@@ -101,6 +99,22 @@ fn deliver(engine: &Arc<Engine>, arguments: Arguments) -> Result<Vec<Outcome>, N
     runtime.shutdown_background();
     crash_point("before-answer");
     Ok(outcomes)
+}
+
+fn runtime() -> Result<Runtime, NotTaken> {
+    small_runtime().map_err(|error| NotTaken {
+        status: Status::SYSTEM,
+        public: "no resources",
+        detail: format!("no runtime: {error}"),
+    })
+}
+
+/// A delivery that could not be recorded gets a last chance; the answer stands already.
+fn settle(engine: &Engine) {
+    let Ok(runtime) = runtime() else { return };
+    if let Err(error) = runtime.block_on(engine.ledger().settle()) {
+        engine.telemetry().log(&LogLine::event(Level::Error, error));
+    }
 }
 
 /// Where the rest of a too large message may stand; the system's place for temporary files if there can be no state.

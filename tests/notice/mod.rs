@@ -148,9 +148,8 @@ impl Desk {
 impl Mail {
     /// From a proven sender, with some header fields more, each with its CRLF.
     fn new(sender: &str, fields: &str) -> Self {
-        let header = format!(
-            "From: Jane <jane@example.org>\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@example.org>\r\nSubject: hello\r\n"
-        );
+        let header = "From: Jane <jane@example.org>\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\n\
+                      Message-ID: <1@example.org>\r\nSubject: hello\r\n";
         Self {
             sender: Sender::from_path(sender),
             client: CLIENT,

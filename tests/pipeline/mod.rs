@@ -4,6 +4,7 @@ mod bad_input;
 mod crash_points;
 mod faults;
 mod pipe_status;
+mod unrecorded;
 mod verdicts;
 
 use crate::support::config::{BASE, REPLY_ADDRESS, SPOOL};

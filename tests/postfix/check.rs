@@ -13,11 +13,11 @@ over_lmtp_and_pipe! {
         let output = as_root.args(as_user.get_args()).arg(site.postfix.config_dir()).current_dir("/").output().unwrap();
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(output.status.success(), "{said}\n{}", site.postfix.log());
-        for line in ["checked as nobody, who owns state_dir", "through Postfix to its verdict in", "ignored, null-sender"] {
+        for line in ["checked as nobody, who owns state_dir", "through Postfix to its verdict in", "ignored, auto-submitted"] {
             assert!(said.contains(line), "{line} is not in\n{said}");
         }
         assert!(site.delivered().is_empty(), "{:?}", site.delivered());
-        assert!(!site.held().contains("null-sender"), "the copy is removed: {}", site.held());
+        assert!(!site.held().contains("auto-submitted"), "the copy is removed: {}", site.held());
         site.postfix.assert_nobody_was_written_to();
     }
 }

@@ -134,7 +134,8 @@ impl Fault {
         }
     }
 
-    fn reply(self) -> Reply {
+    /// What the faulty application does with a request.
+    pub fn reply(self) -> Reply {
         match self {
             Self::Status(302) => Reply::new(302, "text/html", "").with_header("Location", "/elsewhere"),
             Self::Status(status) => Reply::new(status, "text/plain", "no"),
@@ -269,6 +270,11 @@ impl HttpServer {
     /// All requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.requests.lock().unwrap().clone()
+    }
+
+    /// Forgets the requests so far, where there are too many to keep.
+    pub fn forget_requests(&self) {
+        self.shared.requests.lock().unwrap().clear();
     }
 
     /// The last request.

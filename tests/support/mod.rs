@@ -3,6 +3,7 @@
 
 pub mod name_server;
 
+pub mod bad_messages;
 pub mod config;
 pub mod http_server;
 pub mod notice_reader;

@@ -1,0 +1,258 @@
+//! The books of a campaign: for each message and recipient what must have become of it, and what has.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+
+use crate::application::{Application, Attempt, Ended, Event};
+use crate::campaign::Plan;
+use crate::mail::{Class, Mail};
+use crate::site::{Kill, Site, Way};
+
+/// Why an event was shown once more to an application that had taken it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Repeat {
+    /// It broke off after taking it.
+    BrokenOff,
+    /// mailhatch was killed before its record.
+    Killed,
+    /// The acknowledgement came after mailhatch had given up.
+    Late,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// Recipients by what must become of them.
+    pub expected: BTreeMap<Class, usize>,
+    pub acknowledged: usize,
+    pub distinct_ids: usize,
+    pub requests: usize,
+    pub connections: usize,
+    pub repeats: BTreeMap<Repeat, usize>,
+    pub held: usize,
+    pub kills: usize,
+    /// Deferred tries by cause, as Postfix logged them.
+    pub deferred: BTreeMap<String, usize>,
+    pub duplicates: usize,
+    pub bounced: usize,
+    pub left: usize,
+    pub outgoing: usize,
+    /// Everything that must not be.
+    pub wrong: Vec<String>,
+}
+
+struct Records<'a> {
+    events: &'a HashMap<String, Event>,
+    /// The held copies: Message-ID and recipient, verdict and rule.
+    held: HashMap<(String, String), Vec<(String, String)>>,
+    kills: Vec<Kill>,
+    /// What the service logged of each id.
+    log: HashMap<&'a str, Vec<&'a str>>,
+    way: Way,
+}
+
+impl Evidence {
+    /// Compares everything with the plan.
+    pub fn gather(site: &Site, application: &Application, plan: Plan) -> Self {
+        let (events, wrong) = application.record();
+        let mut this = Self { wrong, connections: application.connections(), ..Self::default() };
+        this.read_postfix(site);
+        let service_log = site.service_log();
+        let records = Records {
+            events: &events,
+            held: this.held_copies(site),
+            kills: site.kills(),
+            log: by_id(&service_log),
+            way: plan.way,
+        };
+        this.kills = records.kills.len();
+        for sign in ["panic", "internal-error", "outcomes for"] {
+            if let Some(line) = service_log.lines().find(|line| line.contains(sign)) {
+                this.wrong.push(format!("mailhatch logged: {line}"));
+            }
+        }
+        let mut ids: HashMap<&str, Vec<&String>> = HashMap::new();
+        for (id, event) in &events {
+            ids.entry(&event.whose).or_default().push(id);
+            this.requests += event.attempts.len();
+        }
+        let mut shown = 0;
+        for number in 0..plan.messages {
+            for recipient in Mail::new(plan.seed, number).recipients {
+                let (class, address) = (recipient.class, recipient.address.as_str());
+                *this.expected.entry(class).or_default() += 1;
+                let ids = ids.get(whose(class, address).as_str()).cloned().unwrap_or_default();
+                shown += ids.len();
+                this.judge_application(class, address, &ids, &records);
+                this.judge_held(class, number, address, &records);
+            }
+        }
+        if shown != events.len() {
+            this.wrong.push(format!("{} events that nobody sent", events.len() - shown));
+        }
+        this
+    }
+
+    fn read_postfix(&mut self, site: &Site) {
+        let log = site.postfix.log();
+        for line in log.lines() {
+            if line.contains("status=deferred") {
+                let cause =
+                    line.split_once("deferred: ").map_or("mailhatch cannot be reached, or died", |(_, rest)| {
+                        rest.split(['(', ')'])
+                            .next()
+                            .unwrap_or_default()
+                            .split(" id=")
+                            .next()
+                            .unwrap_or_default()
+                            .trim()
+                    });
+                *self.deferred.entry(cause.to_owned()).or_default() += 1;
+            }
+            if line.contains("status=sent") && line.contains("250 2.0.0 duplicate") {
+                self.duplicates += 1;
+            }
+            // SOFTBOUNCE: it would have been a bounce, had the wiring not asked to keep it.
+            if ["status=bounced", "SOFTBOUNCE", "non-delivery notification", "status=expired"]
+                .iter()
+                .any(|w| line.contains(w))
+            {
+                self.bounced += 1;
+                self.wrong.push(format!("bounced: {line}"));
+            }
+            if ["panic:", "fatal:"].iter().any(|word| line.contains(word)) {
+                self.wrong.push(format!("Postfix: {line}"));
+            }
+        }
+        self.left = site.postfix.queue().len();
+        self.outgoing = site.postfix.outgoing().len();
+        if self.left + self.outgoing > 0 {
+            self.wrong.push(format!("{} messages left in the queue, {} sent out", self.left, self.outgoing));
+        }
+    }
+
+    fn held_copies(&mut self, site: &Site) -> HashMap<(String, String), Vec<(String, String)>> {
+        let mut copies: HashMap<_, Vec<_>> = HashMap::new();
+        for entry in fs::read_dir(site.state().join("held")).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let record: serde_json::Value = serde_json::from_slice(&fs::read(path.join("held.json")).unwrap()).unwrap();
+            let message = fs::read(path.join("message.eml")).unwrap();
+            let text = String::from_utf8_lossy(&message);
+            let number = text.split("Message-ID: <").nth(1).and_then(|rest| rest.split('@').next()).unwrap_or_default();
+            if !text.ends_with(&format!("The end of message {number}.\r\n")) {
+                self.wrong.push(format!("the held copy {} is not whole", path.display()));
+            }
+            let part = |name: &str| text_at(&record, name);
+            copies.entry((number.to_owned(), part("recipient"))).or_default().push((part("verdict"), part("rule")));
+            self.held += 1;
+        }
+        copies
+    }
+
+    fn judge_application(&mut self, class: Class, address: &str, ids: &[&String], records: &Records) {
+        let expected = usize::from(class.reaches_application());
+        if ids.len() != expected {
+            self.wrong
+                .push(format!("{address}, {class:?}: {} ids at the application instead of {expected}", ids.len()));
+            return;
+        }
+        let [id] = ids else { return };
+        let attempts = &records.events[*id].attempts;
+        let acknowledged = attempts.iter().any(|attempt| attempt.ended == Ended::Acknowledged);
+        self.distinct_ids += 1;
+        self.acknowledged += usize::from(acknowledged);
+        if acknowledged != class.is_acknowledged() {
+            self.wrong.push(format!("{address}, {class:?}: acknowledged: {acknowledged}: {attempts:?}"));
+        }
+        if class.is_acknowledged() {
+            self.explain_repeats(address, id, attempts, records);
+        }
+    }
+
+    /// Each request after the application has taken the event needs its reason.
+    fn explain_repeats(&mut self, address: &str, id: &str, attempts: &[Attempt], records: &Records) {
+        let mut late = records.late(id, attempts);
+        for pair in attempts.windows(2) {
+            let [before, after] = pair else { continue };
+            let repeat = match before.ended {
+                Ended::BrokenOff => Repeat::BrokenOff,
+                Ended::Acknowledged if records.was_killed(address, before, after) => Repeat::Killed,
+                Ended::Acknowledged if late > 0 => {
+                    late -= 1;
+                    Repeat::Late
+                }
+                Ended::Acknowledged => {
+                    self.wrong.push(format!("{address} id={id} was acknowledged and asked again: {attempts:?}"));
+                    continue;
+                }
+                Ended::NotTaken | Ended::Declined => continue,
+            };
+            *self.repeats.entry(repeat).or_default() += 1;
+        }
+        let recorded = records.recorded(id);
+        if recorded > 1 {
+            self.wrong.push(format!("{address} id={id} was recorded as delivered {recorded} times"));
+        }
+    }
+
+    fn judge_held(&mut self, class: Class, number: usize, address: &str, records: &Records) {
+        let copies = records.held.get(&(number.to_string(), address.to_owned())).cloned().unwrap_or_default();
+        let expected: Vec<_> = class.held_as().into_iter().map(|(v, r)| (v.to_owned(), r.to_owned())).collect();
+        if copies != expected {
+            self.wrong.push(format!("{address}, {class:?}: held copies are {copies:?}, not {expected:?}"));
+        }
+    }
+}
+
+impl Records<'_> {
+    fn was_killed(&self, address: &str, before: &Attempt, after: &Attempt) -> bool {
+        self.kills.iter().any(|kill| {
+            let whose = kill.recipient.as_deref().is_none_or(|recipient| recipient == address);
+            whose && before.began <= kill.at && kill.at <= after.began
+        })
+    }
+
+    fn lines(&self, id: &str) -> impl Iterator<Item = &&str> {
+        self.log.get(id).into_iter().flatten()
+    }
+
+    /// How often the service waited in vain although the application did not hang.
+    fn late(&self, id: &str, attempts: &[Attempt]) -> usize {
+        let in_vain = |line: &&&str| line.contains("no whole answer within") || line.contains("reason=deadline");
+        let hung = attempts.iter().filter(|attempt| attempt.hung).count();
+        match self.way {
+            Way::Lmtp => self.lines(id).filter(in_vain).count().saturating_sub(hung),
+            Way::Pipe => 0,
+        }
+    }
+
+    /// How often the service logged that it has delivered and recorded it.
+    fn recorded(&self, id: &str) -> usize {
+        self.lines(id).filter(|line| line.contains("verdict=delivered") && !line.contains("warning=")).count()
+    }
+}
+
+fn by_id(log: &str) -> HashMap<&str, Vec<&str>> {
+    let mut lines: HashMap<_, Vec<_>> = HashMap::new();
+    for line in log.lines() {
+        if let Some(id) = line.split(' ').find_map(|word| word.strip_prefix("id=")) {
+            lines.entry(id).or_default().push(line);
+        }
+    }
+    lines
+}
+
+/// What the application calls a recipient.
+fn whose(class: Class, address: &str) -> String {
+    let key = address.split('@').next().and_then(|local| local.split('+').nth(1)).unwrap_or_default();
+    format!("{key}@{}", if class == Class::Gitlab { "gitlab" } else { "hook" })
+}
+
+/// A text of `held.json`; the recipient is an object with its address.
+fn text_at(record: &serde_json::Value, name: &str) -> String {
+    let value = &record[name];
+    value.as_str().or_else(|| value["address"].as_str()).unwrap_or_default().to_owned()
+}

@@ -1,0 +1,71 @@
+//! The fault campaign: mail through a real Postfix to an application while everything around fails, at random and from a
+//! seed. At the end nothing is lost, nothing doubled without a reason, nothing bounced.
+//!
+//! `make faults` runs it in full size; a small one is a test like any other. `MAILHATCH_FAULTS_SEED` repeats the plan of a
+//! run (the mail, and which fault follows which); its timing is the machine's own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may panic, and prints its result"
+)]
+
+mod application;
+mod campaign;
+mod evidence;
+#[path = "../postfix/instance.rs"]
+#[allow(dead_code, reason = "shared with the tests of the wiring, which use more of it")]
+mod instance;
+mod mail;
+mod report;
+mod seed;
+mod sender;
+mod site;
+#[path = "../postfix/smtp.rs"]
+#[allow(dead_code, clippy::wrong_self_convention, reason = "as above")]
+mod smtp;
+#[path = "../support/mod.rs"]
+#[allow(unused_imports, reason = "shared with the rooms' tests, which use more of it")]
+mod support;
+mod trouble;
+
+use campaign::{Plan, run};
+use site::Way;
+
+/// The seed of the small campaigns, which must be the same everywhere.
+const FIXED_SEED: u64 = 20_261_122;
+
+fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+/// A campaign in full size; the seed is the environment's, or the time's.
+fn full(way: Way, messages: usize) {
+    let random = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let seed = from_environment("MAILHATCH_FAULTS_SEED").unwrap_or_else(random);
+    let messages = from_environment("MAILHATCH_FAULTS_MESSAGES").unwrap_or(messages);
+    run(Plan { way, seed, messages, per_second: if way == Way::Lmtp { 32 } else { 8 } }).print_and_judge();
+}
+
+#[test]
+fn small_campaign_over_lmtp() {
+    run(Plan { way: Way::Lmtp, seed: FIXED_SEED, messages: 300, per_second: 8 }).print_and_judge();
+}
+
+#[test]
+fn small_campaign_over_pipe() {
+    run(Plan { way: Way::Pipe, seed: FIXED_SEED, messages: 100, per_second: 3 }).print_and_judge();
+}
+
+#[test]
+#[ignore = "takes minutes: make faults"]
+fn full_campaign_over_lmtp() {
+    full(Way::Lmtp, 5000);
+}
+
+#[test]
+#[ignore = "takes minutes: make faults"]
+fn full_campaign_over_pipe() {
+    full(Way::Pipe, 1000);
+}

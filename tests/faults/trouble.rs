@@ -1,0 +1,177 @@
+//! The troubles of a campaign: two decks of cards, one for the application and one for everything else. Each deck is
+//! shuffled by the seed and played to its end at least once; their troubles overlap.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::application::{Application, HANG, Mode, elsewhere};
+use crate::seed::Seed;
+use crate::site::{FullDisk, Mistake, Site, Way};
+use crate::support::http_server::Fault;
+
+/// What else can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    Kill,
+    KillAgainAtOnce,
+    /// Right after the application has acknowledged: before its answer arrives, before the record, before the reply.
+    KillAtAcknowledgement,
+    Terminate,
+    Reload,
+    BrokenConfiguration,
+    UnknownHost,
+    UntrustedCertificate,
+    SilentNameServer,
+    FullDisk,
+    LockedLedger,
+    PostfixStopped,
+    PostfixAborted,
+}
+
+/// How often each trouble is played for how often it was drawn.
+pub type Played = BTreeMap<String, usize>;
+
+fn system_deck() -> Vec<Trouble> {
+    use Trouble::*;
+    let kills = [Kill, Kill, Kill, Kill, KillAgainAtOnce, KillAgainAtOnce];
+    let timed = [KillAtAcknowledgement; 5];
+    let others = [
+        FullDisk,
+        LockedLedger,
+        Terminate,
+        Terminate,
+        Reload,
+        BrokenConfiguration,
+        UnknownHost,
+        UntrustedCertificate,
+        SilentNameServer,
+        FullDisk,
+        LockedLedger,
+        PostfixStopped,
+        PostfixAborted,
+    ];
+    [&kills[..], &timed, &others].concat()
+}
+
+/// Plays until it is told to stop, and at least one whole deck.
+pub fn trouble_everything_else(site: &Site, application: &Application, seed: u64, stop: &AtomicBool) -> Played {
+    let mut random = Seed::new(seed, 2);
+    let mut played = Played::new();
+    loop {
+        let mut deck = system_deck();
+        random.shuffle(&mut deck);
+        for trouble in deck {
+            if stop.load(Ordering::SeqCst) && played.values().sum::<usize>() >= system_deck().len() {
+                return played;
+            }
+            *played.entry(format!("{trouble:?}")).or_default() += 1;
+            cause(site, application, trouble, &mut random);
+            sleep(random.time(100, 700));
+        }
+    }
+}
+
+fn cause(site: &Site, application: &Application, trouble: Trouble, random: &mut Seed) {
+    match trouble {
+        Trouble::Kill => kill(site, random, 1),
+        Trouble::KillAgainAtOnce => kill(site, random, 2),
+        Trouble::KillAtAcknowledgement => {
+            let microseconds = random.below(6000);
+            if let Some(whose) = application.next_acknowledged(Duration::from_secs(2)) {
+                sleep(Duration::from_micros(microseconds));
+                site.kill_at(&whose);
+                sleep(random.time(0, 300));
+                site.start_service();
+            }
+        }
+        Trouble::Terminate => {
+            site.stop_service();
+            sleep(random.time(0, 500));
+            site.start_service();
+        }
+        Trouble::Reload => site.reload_service(),
+        Trouble::BrokenConfiguration => mistake(site, Mistake::Broken, random),
+        Trouble::UnknownHost => mistake(site, Mistake::UnknownHost, random),
+        Trouble::UntrustedCertificate => mistake(site, Mistake::UntrustedCertificate, random),
+        Trouble::SilentNameServer => {
+            site.silence_names(true);
+            sleep(random.time(500, 3000));
+            site.silence_names(false);
+        }
+        Trouble::FullDisk => {
+            let _full = FullDisk::fill(&site.state());
+            sleep(random.time(300, 2000));
+        }
+        Trouble::LockedLedger => {
+            // There is none before the first message.
+            let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+            if let Ok(ledger) = rusqlite::Connection::open_with_flags(site.state().join("ledger.sqlite"), flags) {
+                ledger.busy_timeout(Duration::from_secs(10)).unwrap();
+                ledger.execute_batch("BEGIN EXCLUSIVE").unwrap();
+                // Mailhatch waits for two seconds.
+                sleep(random.time(500, 4000));
+            }
+        }
+        Trouble::PostfixStopped => restart_postfix(site, "stop", random),
+        Trouble::PostfixAborted => restart_postfix(site, "abort", random),
+    }
+}
+
+fn kill(site: &Site, random: &mut Seed, times: usize) {
+    // Of the pipe processes each has one message only, so there are more to kill.
+    let times = if site.way == Way::Pipe { times * 6 } else { times };
+    for _ in 0..times {
+        site.kill(random.next());
+        sleep(random.time(0, if site.way == Way::Pipe { 150 } else { 800 }));
+        site.start_service();
+    }
+}
+
+fn mistake(site: &Site, mistake: Mistake, random: &mut Seed) {
+    site.configure(mistake);
+    site.reload_service();
+    sleep(random.time(300, 1500));
+    site.configure(Mistake::None);
+    site.reload_service();
+}
+
+fn restart_postfix(site: &Site, how: &str, random: &mut Seed) {
+    site.postfix_command(how);
+    sleep(random.time(0, 500));
+    site.postfix_command("start");
+}
+
+fn application_deck() -> Vec<Mode> {
+    let faults = Fault::ALL.into_iter().filter(|fault| !elsewhere(*fault)).map(Mode::Fails);
+    let more = [Mode::Gone, Mode::Gone, Mode::Mixed, Mode::Mixed, Mode::Mixed, Mode::Mixed];
+    let again = [Fault::ShortAnswer, Fault::ClosedWithoutAnswer, Fault::Garbage].map(Mode::Fails);
+    faults.chain(more).chain(again).collect()
+}
+
+/// The same for the application.
+pub fn trouble_the_application(application: &Application, seed: u64, stop: &AtomicBool) -> Played {
+    let mut random = Seed::new(seed, 3);
+    let mut played = Played::new();
+    let everything = application_deck().len();
+    loop {
+        let mut deck = application_deck();
+        random.shuffle(&mut deck);
+        for mode in deck {
+            if stop.load(Ordering::SeqCst) && played.values().sum::<usize>() >= everything {
+                application.set(Mode::Works);
+                return played;
+            }
+            *played.entry(format!("{mode:?}")).or_default() += 1;
+            application.set(mode);
+            sleep(match mode {
+                Mode::Fails(Fault::Hang) => HANG + random.time(0, 500),
+                Mode::Mixed => random.time(500, 2500),
+                _ => random.time(100, 500),
+            });
+            application.set(Mode::Works);
+            sleep(random.time(100, 700));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+# How much memory a release build takes, and how long bad input; prints figures, and fails if a bound is broken.
+.PHONY: memory
+
+memory:
+	$(CARGO) test --release --locked --test memory -- --ignored --nocapture --test-threads=1

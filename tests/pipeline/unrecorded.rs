@@ -1,0 +1,99 @@
+//! The application has acknowledged, and the ledger cannot be written: the process that knows it must not forget it while
+//! there is still a chance to write it down.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::app::WEBHOOK_SECRET;
+use crate::support::http_server::{HttpServer, Reply};
+use crate::support::service::MAILHATCH;
+
+const JANE: &str = "jane@example.org";
+
+/// An application that locks the ledger while it has the event, as a backup or a curious administrator might.
+struct Locking {
+    server: HttpServer,
+    ledger: Arc<Mutex<PathBuf>>,
+    lock: Arc<Mutex<Option<rusqlite::Connection>>>,
+}
+
+impl Locking {
+    fn start() -> Self {
+        let (ledger, lock) = (Arc::new(Mutex::new(PathBuf::new())), Arc::new(Mutex::new(None)));
+        let (path, holder) = (ledger.clone(), lock.clone());
+        let server = HttpServer::tcp(move |_| {
+            let connection = rusqlite::Connection::open(&*path.lock().unwrap()).unwrap();
+            connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
+            *holder.lock().unwrap() = Some(connection);
+            Reply::json(200, "{}")
+        });
+        Self { server, ledger, lock }
+    }
+
+    fn place(&self) -> Place {
+        let place = Place::new(&format!(
+            "{BASE}[[mailbox]]\nname = \"incoming_email\"\naddress = \"incoming+%{{key}}@gitlab.example.com\"\n\
+             app = \"app\"\n[[app]]\nname = \"app\"\nkind = \"webhook\"\nurl = \"{}\"\nsecret_file = \"{{dir}}/secret\"\n",
+            self.server.url()
+        ));
+        let secret = place.path().join("secret");
+        std::fs::write(&secret, WEBHOOK_SECRET).unwrap();
+        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+        *self.ledger.lock().unwrap() = place.path().join("state/ledger.sqlite");
+        place
+    }
+
+    fn unlock(&self) {
+        drop(self.lock.lock().unwrap().take().expect("the lock"));
+    }
+
+    /// Another process is told of the delivery, so it is written down.
+    fn assert_recorded(&self, place: &Place, mail: &[u8]) {
+        let output = place.run(&["pipe", &format!("--recipient={REPLY_ADDRESS}")], mail);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.starts_with("2.0.0 duplicate"), "{text}");
+        assert_eq!(self.server.requests().len(), 1);
+    }
+}
+
+#[test]
+fn a_service_that_stops_writes_down_what_it_could_not() {
+    let application = Locking::start();
+    let service = Service::start_in(application.place(), &[]);
+    let mail = message("", "locked");
+    let reply = service.lmtp().send(JANE, &[REPLY_ADDRESS], &mail).remove(0);
+    assert!(reply.starts_with("250 2.0.0 delivered"), "the application has it: {reply}");
+    assert!(service.log().contains("delivered, but not recorded"), "{}", service.log());
+    application.unlock();
+    service.signal("TERM");
+    let (status, place) = service.ended();
+    assert!(status.success());
+    application.assert_recorded(&place, &mail);
+}
+
+#[test]
+fn a_pipe_process_tries_once_more_after_its_answer() {
+    let application = Locking::start();
+    let place = application.place();
+    let mail = message("", "locked");
+    let mut child = Command::new(MAILHATCH)
+        .arg("--config")
+        .arg(place.config())
+        .args(["pipe", &format!("--recipient={REPLY_ADDRESS}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&mail).unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("2.0.0 delivered"), "{line}");
+    application.unlock();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    application.assert_recorded(&place, &mail);
+}
