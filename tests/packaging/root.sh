@@ -29,7 +29,7 @@ make_root() {
             chroot "$fresh" debconf-set-selections
         unshare --mount --uts bash -c 'hostname mx.example.com; mount -t proc proc "$1/proc"; DEBIAN_FRONTEND=noninteractive \
             chroot "$1" apt-get install -y --no-install-recommends \
-            systemd systemd-sysv dbus postfix procps adduser python3-minimal openssl' install "$fresh" >&2
+            systemd systemd-sysv dbus postfix procps adduser python3 openssl' install "$fresh" >&2
         rm "$fresh/usr/sbin/policy-rc.d"
         tar -C "$fresh" --one-file-system -cf "$CACHE/$SUITE.tar.new" .
         mv "$CACHE/$SUITE.tar.new" "$CACHE/$SUITE.tar"
