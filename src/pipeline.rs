@@ -8,6 +8,8 @@
 //! `Engine::consider` decides without doing anything, for real mail and for `explain` alike; `Engine::carry_out` does it.
 //! Whatever is unclear ends in `deferred`.
 
+mod causes;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,13 +19,15 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
+use causes::{deadline_missed, internal_error, ledger_failed, undecided, unknown_address};
+
 use crate::app::{Answer, AppError, Apps, Event, EventId};
 use crate::auth::{Authentication, Authenticator};
 use crate::config::{Config, ConfigError, Unproven};
 use crate::crash_point::crash_point;
 use crate::disposition::{Deferral, Outcome, Rejection, Status, Verdict};
 use crate::intake::Deliver;
-use crate::ledger::{Begin, Claim, HeldCopy, Ledger, LedgerError};
+use crate::ledger::{Begin, Claim, HeldCopy, Ledger};
 use crate::mail::{Content, Envelope, Message, Recipient};
 use crate::notice::{Foreseen, Notifier, Rejected};
 use crate::route::{Route, Routes, Unrouted};
@@ -449,55 +453,4 @@ fn note_unrouted(outcome: &mut Outcome, unrouted: &Unrouted) {
         outcome.key = Some(key.clone());
         outcome.matched = Some(matched.clone());
     }
-}
-
-fn unknown_address(unrouted: &Unrouted) -> Rejection {
-    let reason = match unrouted {
-        Unrouted::NoMailbox => "The address is not known here.".to_owned(),
-        Unrouted::UnknownAction { .. } => {
-            "The address is not known here: what stands in it is no form that the application understands.".to_owned()
-        }
-    };
-    Rejection { rule: "unknown-address", reason }
-}
-
-/// A panic or a state that cannot be: a bug, which must not cost a message.
-pub fn internal_error() -> Verdict {
-    Verdict::Deferred(Deferral {
-        status: Status::SYSTEM,
-        cause: "internal-error",
-        public: "internal error, the message will be tried again".to_owned(),
-        detail: "internal error: please report it with the lines before this one".to_owned(),
-        alarm: true,
-    })
-}
-
-fn undecided(summary: String) -> Deferral {
-    Deferral {
-        status: Status::DIRECTORY,
-        cause: "dns",
-        public: "the sender cannot be checked at the moment".to_owned(),
-        detail: format!("{summary}: the mailbox holds what is unproven, and DNS gave no answer; see mailhatch check"),
-        alarm: false,
-    }
-}
-
-fn deadline_missed(step: &str) -> Verdict {
-    Verdict::Deferred(Deferral {
-        status: Status::TIME_EXPIRED,
-        cause: "deadline",
-        public: "not done within the deadline".to_owned(),
-        detail: format!("{step} was not done within limits.deadline"),
-        alarm: false,
-    })
-}
-
-fn ledger_failed(error: &LedgerError) -> Verdict {
-    Verdict::Deferred(Deferral {
-        status: if error.full { Status::SYSTEM_FULL } else { Status::SYSTEM },
-        cause: "ledger",
-        public: "local state cannot be written".to_owned(),
-        detail: error.to_string(),
-        alarm: true,
-    })
 }
