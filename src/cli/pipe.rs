@@ -7,9 +7,10 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
+use nix::unistd::{Pid, getppid};
 use tokio::runtime::Runtime;
 
 use super::{Command, CommandLine, engine, small_runtime};
@@ -17,6 +18,7 @@ use crate::crash_point::crash_point;
 use crate::disposition::{EX_TEMPFAIL, Outcome, Status};
 use crate::intake::Deliver;
 use crate::intake::pipe::{Arguments, answer, defer, read_message};
+use crate::mail::Content;
 use crate::pipeline::Engine;
 use crate::telemetry::{Level, LogLine, Telemetry};
 
@@ -27,8 +29,12 @@ const GRACE: Duration = Duration::from_secs(20);
 /// How long a process tries to record what it could not.
 const SETTLING: Duration = Duration::from_secs(5);
 
+/// How long a writer that was killed may take from closing its files to its end.
+const LAST_MOMENT: Duration = Duration::from_millis(200);
+
 /// Takes the message and gives the exit status.
 pub(super) fn run(arguments: &[OsString]) -> ExitCode {
+    let parent = getppid();
     std::panic::set_hook(Box::new(|panic| {
         let _ = defer(Status::SYSTEM, "internal error, the message will be tried again", &mut std::io::stdout());
         let line = LogLine::event(Level::Error, format_args!("panic: {panic}"));
@@ -41,10 +47,10 @@ pub(super) fn run(arguments: &[OsString]) -> ExitCode {
         Err(error) => return wrong_usage(&error),
     };
     let Command::Pipe(options) = line.command else { return ExitCode::from(EX_TEMPFAIL) };
-    ExitCode::from(take(&line.config, options.into()))
+    ExitCode::from(take(&line.config, options.into(), parent))
 }
 
-fn take(config: &std::path::Path, arguments: Arguments) -> u8 {
+fn take(config: &std::path::Path, arguments: Arguments, parent: Pid) -> u8 {
     let mut output = std::io::stdout();
     let engine = match engine(config, Telemetry::after_the_answer) {
         Ok(engine) => engine,
@@ -55,7 +61,7 @@ fn take(config: &std::path::Path, arguments: Arguments) -> u8 {
         }
     };
     watch(engine.config().limits.deadline + GRACE);
-    let status = match deliver(&engine, arguments) {
+    let status = match deliver(&engine, arguments, parent) {
         Ok(outcomes) => answer(&outcomes, &mut output),
         Err(refusal) => {
             engine.telemetry().log(&LogLine::event(Level::Error, &refusal.detail));
@@ -75,7 +81,7 @@ struct NotTaken {
     detail: String,
 }
 
-fn deliver(engine: &Arc<Engine>, arguments: Arguments) -> Result<Vec<Outcome>, NotTaken> {
+fn deliver(engine: &Arc<Engine>, arguments: Arguments, parent: Pid) -> Result<Vec<Outcome>, NotTaken> {
     if arguments.recipients.is_empty() {
         return Err(NotTaken {
             status: Status::CONFIGURATION,
@@ -92,6 +98,13 @@ fn deliver(engine: &Arc<Engine>, arguments: Arguments) -> Result<Vec<Outcome>, N
         })?;
     crash_point("message-read");
     let runtime = runtime()?;
+    if !is_whole(&content, parent) {
+        return Err(NotTaken {
+            status: Status::SYSTEM,
+            public: "the message did not come in whole",
+            detail: "whoever wrote the message to standard input ended before all of it was written".to_owned(),
+        });
+    }
     let outcomes = runtime.block_on(engine.clone().deliver(arguments.into_envelope(), content));
     // What could not be recorded is known to this process alone, so it tries once more before it ends.
     let _ = runtime.block_on(async { tokio::time::timeout(SETTLING, engine.ledger().settle()).await });
@@ -115,6 +128,22 @@ fn settle(engine: &Engine) {
     if let Err(error) = runtime.block_on(engine.ledger().settle()) {
         engine.telemetry().log(&LogLine::event(Level::Error, error));
     }
+}
+
+/// Whether the end of standard input is the end of the message.
+///
+/// pipe(8) that is killed in the middle, as `postfix stop` and `postfix abort` do, leaves the same end of file as one that has
+/// written everything, and half a message would be another message to the application. But then its process is gone. The
+/// kernel closes its files first and tells us of its end a moment later, so that moment is waited for where the message does
+/// not end with a line end, as each one of pipe(8) does.
+fn is_whole(content: &Content, parent: Pid) -> bool {
+    if !content.ends_with_line_end() {
+        let looked_since = Instant::now();
+        while getppid() == parent && looked_since.elapsed() < LAST_MOMENT {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    getppid() == parent
 }
 
 /// Where the rest of a too large message may stand; the system's place for temporary files if there can be no state.

@@ -48,6 +48,18 @@ impl Content {
         self.overflow.is_some()
     }
 
+    /// Whether the last line is ended; not known (false) where the rest cannot be read.
+    pub fn ends_with_line_end(&self) -> bool {
+        let mut last = [0];
+        match &self.overflow {
+            None => self.head.ends_with(b"\n"),
+            Some(file) => {
+                let rest = self.size - self.head.len() as u64;
+                file.read_exact_at(&mut last, rest.saturating_sub(1)).is_ok() && last == *b"\n"
+            }
+        }
+    }
+
     /// Writes the whole message; several threads may do so at once.
     pub fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(&self.head)?;
@@ -71,11 +83,22 @@ mod tests {
     use super::Content;
 
     #[test]
+    fn a_line_end_at_the_end_is_found_in_memory_and_on_disk() {
+        assert!(Content::whole(&b"a\r\n"[..]).ends_with_line_end());
+        assert!(!Content::whole(&b"a\r\nb"[..]).ends_with_line_end());
+        assert!(!Content::whole(&b""[..]).ends_with_line_end());
+        let mut file = tempfile::tempfile().expect("temporary file");
+        file.write_all(b"tail\n").expect("write");
+        assert!(Content::with_overflow(&b"head"[..], file, 5).ends_with_line_end());
+    }
+
+    #[test]
     fn a_too_large_message_is_written_whole_and_more_than_once() {
         let mut file = tempfile::tempfile().expect("temporary file");
         file.write_all(b"tail").expect("write");
         let content = Content::with_overflow(&b"head "[..], file, 4);
         assert_eq!(content.size(), 9);
+        assert!(!content.ends_with_line_end());
         for _ in 0..2 {
             let mut out = Vec::new();
             content.write_to(&mut out).expect("write");

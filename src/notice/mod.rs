@@ -116,6 +116,11 @@ impl Notifier {
         })
     }
 
+    /// What is wrong with the administrator's texts, for the `check` command; `None` where there are none.
+    pub fn template_faults(&self) -> Option<Vec<String>> {
+        self.templates.faults()
+    }
+
     /// Writes the notice if it may be written, at most once for an event. The sender is examined only if everything cheaper
     /// says yes.
     pub async fn notify(

@@ -60,6 +60,9 @@ struct Template {
     text: String,
 }
 
+/// The rules by which a message is rejected, and so gets a notice.
+const RULES: [&str; 3] = ["unknown-address", "too-large", "app-reject"];
+
 const SUBJECT: &str = "Auto: your message was not delivered";
 
 const TEXT: &str = "\
@@ -86,6 +89,39 @@ impl Templates {
     /// Where the administrator's texts are: `RULE.txt`, `RULE.LANGUAGE.txt`, `default.txt`, `default.LANGUAGE.txt`.
     pub fn new(directory: Option<PathBuf>) -> Self {
         Self { directory }
+    }
+
+    /// What is wrong with the files, a sentence each; `None` where no directory is configured.
+    pub fn faults(&self) -> Option<Vec<String>> {
+        let directory = self.directory.as_ref()?;
+        let entries = match std::fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) => {
+                return Some(vec![format!("{} (notice.templates) cannot be read: {error}", directory.display())]);
+            }
+        };
+        let mut faults = Vec::new();
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let mut words = name.split('.');
+            let rule = words.next().unwrap_or_default();
+            if !name.ends_with(".txt") || !(RULES.contains(&rule) || rule == "default") {
+                faults.push(format!(
+                    "{name} is never used: a file is named RULE.txt or RULE.LANGUAGE.txt, with one of {}, default",
+                    RULES.join(", ")
+                ));
+                continue;
+            }
+            match std::fs::read_to_string(&path) {
+                Ok(content) if Template::read(&content).is_none() => {
+                    faults.push(format!("{name} has no text, so it is passed over"))
+                }
+                Ok(_) => {}
+                Err(error) => faults.push(format!("{name} cannot be read, so it is passed over: {error}")),
+            }
+        }
+        faults.sort();
+        Some(faults)
     }
 
     /// The text for a rule. A file that is empty or no UTF-8 is passed over: a notice in our words is better than none.
@@ -232,7 +268,7 @@ fn header_part<'a>(message: &Message) -> MimePart<'a> {
         let value =
             String::from_utf8_lossy(field.raw()).replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}");
         if header.len() + field.name().len() + value.len() > HEADER_BACK {
-            break;
+            continue;
         }
         header.push_str(field.name());
         header.push(':');

@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::time::Duration;
 
 use crate::application::{Application, Attempt, Ended, Event};
 use crate::campaign::Plan;
 use crate::mail::{Class, Mail};
-use crate::site::{Kill, Site, Way};
+use crate::site::{Kill, Site};
+
+/// How long a request of a killed process may lie in the application's socket.
+const A_MOMENT: Duration = Duration::from_secs(2);
 
 /// Why an event was shown once more to an application that had taken it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +52,6 @@ struct Records<'a> {
     kills: Vec<Kill>,
     /// What the service logged of each id.
     log: HashMap<&'a str, Vec<&'a str>>,
-    way: Way,
 }
 
 impl Evidence {
@@ -58,13 +61,8 @@ impl Evidence {
         let mut this = Self { wrong, connections: application.connections(), ..Self::default() };
         this.read_postfix(site);
         let service_log = site.service_log();
-        let records = Records {
-            events: &events,
-            held: this.held_copies(site),
-            kills: site.kills(),
-            log: by_id(&service_log),
-            way: plan.way,
-        };
+        let records =
+            Records { events: &events, held: this.held_copies(site), kills: site.kills(), log: by_id(&service_log) };
         this.kills = records.kills.len();
         for sign in ["panic", "internal-error", "outcomes for"] {
             if let Some(line) = service_log.lines().find(|line| line.contains(sign)) {
@@ -87,6 +85,7 @@ impl Evidence {
                 this.judge_held(class, number, address, &records);
             }
         }
+        this.show_log_of_the_wrong(site);
         if shown != events.len() {
             this.wrong.push(format!("{} events that nobody sent", events.len() - shown));
         }
@@ -128,6 +127,22 @@ impl Evidence {
         self.outgoing = site.postfix.outgoing().len();
         if self.left + self.outgoing > 0 {
             self.wrong.push(format!("{} messages left in the queue, {} sent out", self.left, self.outgoing));
+        }
+    }
+
+    /// What Postfix logged of each recipient with which something is wrong.
+    fn show_log_of_the_wrong(&mut self, site: &Site) {
+        let (log, service_log) = (site.postfix.log(), site.service_log());
+        for wrong in &mut self.wrong {
+            let Some(address) = wrong.split([' ', ',']).next().filter(|word| word.contains('@')) else { continue };
+            let mark = format!("to=<{address}>");
+            for line in log.lines().filter(|line| line.contains(&mark)) {
+                wrong.push_str(&format!("\n    {line}"));
+            }
+            let id = wrong.split(' ').find_map(|word| word.strip_prefix("id=")).map(str::to_owned);
+            for line in id.iter().flat_map(|id| service_log.lines().filter(move |line| line.contains(id))) {
+                wrong.push_str(&format!("\n    {line}"));
+            }
         }
     }
 
@@ -211,7 +226,8 @@ impl Records<'_> {
     fn was_killed(&self, address: &str, before: &Attempt, after: &Attempt) -> bool {
         self.kills.iter().any(|kill| {
             let whose = kill.recipient.as_deref().is_none_or(|recipient| recipient == address);
-            whose && before.began <= kill.at && kill.at <= after.began
+            // A process may be killed when its request is on the way: the application takes it all the same, a moment later.
+            whose && before.began <= kill.at + A_MOMENT && kill.at <= after.began
         })
     }
 
@@ -223,10 +239,7 @@ impl Records<'_> {
     fn late(&self, id: &str, attempts: &[Attempt]) -> usize {
         let in_vain = |line: &&&str| line.contains("no whole answer within") || line.contains("reason=deadline");
         let hung = attempts.iter().filter(|attempt| attempt.hung).count();
-        match self.way {
-            Way::Lmtp => self.lines(id).filter(in_vain).count().saturating_sub(hung),
-            Way::Pipe => 0,
-        }
+        self.lines(id).filter(in_vain).count().saturating_sub(hung)
     }
 
     /// How often the service logged that it has delivered and recorded it.

@@ -24,7 +24,7 @@ impl Report {
         println!("{self}");
         let wrong = &self.evidence.wrong;
         for line in wrong.iter().take(20) {
-            println!("WRONG: {}", line.chars().take(1000).collect::<String>());
+            println!("WRONG: {}", line.chars().take(3000).collect::<String>());
         }
         assert!(wrong.is_empty(), "{} things are wrong; seed {}", wrong.len(), self.plan.seed);
         println!("Nothing lost, nothing twice without its reason, nothing bounced.");

@@ -81,6 +81,9 @@ impl Site {
         site.write_secret("gitlab.secret", GITLAB_SECRET);
         // A copy that the user can reach, and by whose path its processes are known.
         fs::copy(env!("CARGO_BIN_EXE_mailhatch"), site.program()).unwrap();
+        let wrapper = format!("#!/bin/sh\nexec {} \"$@\" 2>>{}\n", site.program().display(), site.log_file().display());
+        fs::write(site.wrapper(), wrapper).unwrap();
+        fs::set_permissions(site.wrapper(), Permissions::from_mode(0o755)).unwrap();
         site.configure(Mistake::None);
         site
     }
@@ -88,7 +91,7 @@ impl Site {
     /// Starts everything.
     pub fn start(&mut self) {
         let socket = format!("unix:{}", self.postfix.path("run/lmtp.sock").display());
-        let program = format!("{} --config {}", self.program().display(), self.config().display());
+        let program = format!("{} --config {}", self.wrapper().display(), self.config().display());
         let arguments: &[&str] = match self.way {
             Way::Lmtp => &["enable", "--yes", "--variant", "lmtp", "--socket", &socket, DOMAIN],
             Way::Pipe => &["enable", "--yes", "--variant", "pipe", "--program", &program, "--user", USER, DOMAIN],
@@ -118,6 +121,15 @@ impl Site {
 
     fn program(&self) -> PathBuf {
         self.postfix.path("mailhatch")
+    }
+
+    /// What Postfix runs for pipe: the program, with its log lines in a file instead of its output.
+    fn wrapper(&self) -> PathBuf {
+        self.postfix.path("mailhatch.sh")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.postfix.path("run/mailhatch.log")
     }
 
     fn config(&self) -> PathBuf {
@@ -164,26 +176,23 @@ name = "hook"
 kind = "webhook"
 url = "{webhook}"
 secret_file = "{dir}/webhook.secret"
-timeout = "{timeout}"
+timeout = "3s"
 [[app]]
 name = "gitlab"
 kind = "gitlab"
 url = "{gitlab}"
 secret_file = "{dir}/gitlab.secret"
-timeout = "{timeout}"
+timeout = "3s"
 [auth]
 nameservers = ["{names}"]
 [notice]
 smtp = "127.0.0.1:{smtp}"
 [log]
-to = "{log}"
+to = "stderr"
 "#,
             dir = self.postfix.path("run").parent().unwrap().display(),
-            // A pipe process leaves no log that tells a late answer from a broken one, so it waits out every hang.
-            timeout = if self.way == Way::Lmtp { "3s" } else { "15s" },
             names = self.names.address(),
             smtp = self.postfix.port(),
-            log = if self.way == Way::Lmtp { "stderr" } else { "syslog" },
         );
         let new = self.postfix.path("mailhatch.toml.new");
         fs::write(&new, text).unwrap();
@@ -213,7 +222,7 @@ to = "{log}"
             return;
         }
         let user = nix::unistd::User::from_name(USER).unwrap().unwrap();
-        let log = File::options().create(true).append(true).open(self.postfix.path("mailhatch.log")).unwrap();
+        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
         let mut command = Command::new(self.program());
         command.arg("--config").arg(self.config()).arg("serve").current_dir("/");
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
@@ -302,9 +311,7 @@ to = "{log}"
 
     /// What the service logged.
     pub fn service_log(&self) -> String {
-        fs::read(self.postfix.path("mailhatch.log"))
-            .map(|log| String::from_utf8_lossy(&log).into_owned())
-            .unwrap_or_default()
+        fs::read(self.log_file()).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
     }
 
     /// Runs `postfix COMMAND`.

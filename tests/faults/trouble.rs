@@ -52,7 +52,12 @@ fn system_deck() -> Vec<Trouble> {
         PostfixStopped,
         PostfixAborted,
     ];
-    [&kills[..], &timed, &others].concat()
+    let mut deck = [&kills[..], &timed, &others].concat();
+    // To look closer at one.
+    if let Some(only) = crate::from_environment::<String>("MAILHATCH_FAULTS_ONLY") {
+        deck.retain(|trouble| format!("{trouble:?}") == only);
+    }
+    deck
 }
 
 /// Plays until it is told to stop, and at least one whole deck.
@@ -67,6 +72,9 @@ pub fn trouble_everything_else(site: &Site, application: &Application, seed: u64
                 return played;
             }
             *played.entry(format!("{trouble:?}")).or_default() += 1;
+            if std::env::var_os("MAILHATCH_FAULTS_VERBOSE").is_some() {
+                println!("{:?} {trouble:?}", std::time::Instant::now());
+            }
             cause(site, application, trouble, &mut random);
             sleep(random.time(100, 700));
         }

@@ -83,6 +83,33 @@ fn a_broken_file_gives_way_to_the_next() {
 }
 
 #[test]
+fn check_names_what_is_wrong_with_the_files() {
+    let place = tempfile::tempdir().unwrap();
+    let setting = format!("templates = \"{}\"", place.path().display());
+    let files: &[(&str, &[u8], Option<&str>)] = &[
+        ("default.txt", b"Subject: s\n\nx", None),
+        ("too-large.de.txt", b"x", None),
+        ("app-reject.txt", b"Subject: only\n\n", Some("app-reject.txt has no text")),
+        ("default.fr.txt", b"\xff", Some("default.fr.txt cannot be read")),
+        ("unknown_address.txt", b"x", Some("unknown_address.txt is never used")),
+        ("too-large.html", b"x", Some("too-large.html is never used")),
+    ];
+    for (name, content, _) in files {
+        std::fs::write(place.path().join(name), content).unwrap();
+    }
+    let desk = Desk::with(&setting, "");
+    let faults = desk.notifier.template_faults().unwrap();
+    let expected: Vec<_> = files.iter().filter_map(|(_, _, fault)| *fault).collect();
+    assert_eq!(faults.len(), expected.len(), "{faults:#?}");
+    for fault in expected {
+        assert!(faults.iter().any(|found| found.starts_with(fault)), "{fault}: {faults:#?}");
+    }
+    assert_eq!(Desk::new().notifier.template_faults(), None);
+    let missing = Desk::with("templates = \"/nonexistent/templates\"", "").notifier.template_faults().unwrap();
+    assert!(missing.len() == 1 && missing[0].starts_with("/nonexistent/templates (notice.templates)"), "{missing:?}");
+}
+
+#[test]
 fn a_language_is_no_path() {
     let place = tempfile::tempdir().unwrap();
     std::fs::create_dir(place.path().join("t")).unwrap();

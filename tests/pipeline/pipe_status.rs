@@ -97,6 +97,30 @@ fn a_standard_input_that_does_not_end_is_given_up() {
     assert!(first_line(&output).starts_with("4.4.7 "), "{}", first_line(&output));
 }
 
+/// pipe(8) that is killed while it writes, as by `postfix stop`, leaves an end of file like any other.
+#[test]
+fn half_a_message_of_a_writer_that_was_killed_defers() {
+    let place = Place::new(&spool_config());
+    // More than a pipe holds: when all is written, mailhatch reads. The shell is its parent, and holds the pipe open.
+    let script = "mkfifo in && { $1 --config $2 pipe --recipient=$3 <in >out & } && exec 3>in &&
+        { printf 'Subject: half\\r\\n\\r\\n'; head -c 200000 /dev/zero | tr '\\0' x; } >&3; kill -9 $$";
+    let status = Command::new("sh")
+        .args(["-c", script, "sh", MAILHATCH, place.config().to_str().unwrap(), REPLY_ADDRESS])
+        .current_dir(place.path())
+        .status()
+        .unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let mut line = String::new();
+    while !line.ends_with('\n') {
+        assert!(std::time::Instant::now() < limit, "no answer");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        line = std::fs::read_to_string(place.path().join("out")).unwrap();
+    }
+    assert!(line.starts_with("4.3.0 deferred: the message did not come in whole"), "{line}");
+    assert!(place.spooled().is_empty());
+}
+
 #[test]
 fn an_answer_for_several_recipients_names_the_deferred_one_first() {
     let two = format!("{}{}", BASE, SPOOL.replace("/spool\"", "/missing\"")) + SPOOL_TWO;

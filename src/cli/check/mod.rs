@@ -128,6 +128,7 @@ pub(super) fn run(path: &Path, options: &Options) -> u8 {
         output.add(rooms::applications(&config, secrets_are_good).await);
         output.add(rooms::dns(&config).await);
         output.add(rooms::ledger(&config).await);
+        output.add(rooms::notices(&config));
         let wiring = postfix::check(options.postfix_config.as_deref(), &config);
         output.add(wiring.findings);
         output.add(sockets::lmtp(&config, wiring.use_of_sockets).await);

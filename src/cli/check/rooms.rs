@@ -10,6 +10,7 @@ use crate::app::Apps;
 use crate::auth::Authenticator;
 use crate::config::{AuthMethod, Config, Secret};
 use crate::ledger::Ledger;
+use crate::notice::Notifier;
 
 /// Each secret file: there, readable, and closed to others.
 pub(super) fn secrets(config: &Config) -> Vec<Finding> {
@@ -76,6 +77,17 @@ pub(super) async fn dns(config: &Config) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The administrator's texts for notices. One that is broken costs no notice, so it is only a warning.
+pub(super) fn notices(config: &Config) -> Vec<Finding> {
+    const PART: &str = "notice templates";
+    match Notifier::new(config).map(|notifier| notifier.template_faults()) {
+        Err(error) => vec![Finding::failed("notice", error.to_string().lines().next().unwrap_or_default())],
+        Ok(None) => Vec::new(),
+        Ok(Some(faults)) if faults.is_empty() => vec![Finding::ok(PART, "all can be read")],
+        Ok(Some(faults)) => faults.into_iter().map(|fault| Finding::warning(PART, fault)).collect(),
+    }
 }
 
 fn is_loopback(server: &str) -> bool {
