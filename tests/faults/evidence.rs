@@ -10,7 +10,7 @@ use crate::mail::{Class, Mail};
 use crate::site::{Kill, Site};
 
 /// How long a request of a killed process may lie in the application's socket.
-const A_MOMENT: Duration = Duration::from_secs(2);
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// Why an event was shown once more to an application that had taken it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -200,7 +200,14 @@ impl Evidence {
                     Repeat::Late
                 }
                 Ended::Acknowledged => {
-                    self.wrong.push(format!("{address} id={id} was acknowledged and asked again: {attempts:?}"));
+                    let kills: Vec<_> = records
+                        .kills
+                        .iter()
+                        .filter(|kill| kill.recipient.as_deref().is_none_or(|r| r == address))
+                        .collect();
+                    self.wrong.push(format!(
+                        "{address} id={id} was acknowledged and asked again: {attempts:?}, kills {kills:?}"
+                    ));
                     continue;
                 }
                 Ended::NotTaken | Ended::Declined => continue,

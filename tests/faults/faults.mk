@@ -1,4 +1,6 @@
 # The fault campaigns in full size: 5,000 messages over LMTP, then 1,000 over pipe. SEED=n repeats the plan of a run.
+CARGO ?= cargo
+
 .PHONY: faults
 
 faults:
