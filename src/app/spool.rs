@@ -11,7 +11,7 @@ use super::event_json::EventJson;
 use super::{Answer, App, AppError, Event};
 use crate::config::{AppConfig, Config, ConfigError, EventPart};
 use crate::disposition::Status;
-use crate::durable::{self, Part};
+use crate::durable::{self, Access, Part};
 
 /// One spool directory.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ fn write(path: &Path, parts: &[EventPart], event: &Event) -> io::Result<()> {
     let write_json = |out: &mut dyn Write| EventJson::new(event, parts).write(out);
     let write_message = |out: &mut dyn Write| event.message.content().write_to(out);
     let parts = [Part { name: "message.eml", write: &write_message }, Part { name: "event.json", write: &write_json }];
-    durable::write_directory(path, event.id.as_str(), &parts)
+    durable::write_directory(path, event.id.as_str(), Access::GroupTakes, &parts)
 }
 
 /// What it means that an event cannot be written.

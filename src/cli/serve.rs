@@ -80,8 +80,11 @@ pub(super) fn run(path: &Path) -> u8 {
     }
 }
 
+/// A stack overflow would end the whole service, and a page that is never touched costs nothing.
+const WORKER_STACK: usize = 16 * 1024 * 1024;
+
 fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(WORKER_STACK).build()
 }
 
 async fn serve(engine: Arc<Engine>, metrics: Option<Arc<Metrics>>, path: PathBuf) -> io::Result<()> {
