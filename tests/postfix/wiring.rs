@@ -117,6 +117,23 @@ fn names_are_taken_out_one_by_one() {
 }
 
 #[test]
+fn a_socket_is_kept_until_another_is_named() {
+    let postfix = Postfix::prepare();
+    let next_hops = || {
+        let table = fs::read_to_string(postfix.path("etc/mailhatch/transport")).unwrap();
+        let lines = table.lines().filter(|line| line.contains("example.com") && !line.starts_with(['#', '@']));
+        lines.map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    good(&postfix.wire(&["enable", "--yes", "--socket", "unix:/tmp/one.sock", "one.example.com"]));
+    good(&postfix.wire(&["enable", "--yes", "two.example.com"]));
+    assert_eq!(next_hops(), ["mailhatch-lmtp:unix:/tmp/one.sock"; 2]);
+    good(&postfix.wire(&["disable", "--yes", "one.example.com"]));
+    assert_eq!(next_hops(), ["mailhatch-lmtp:unix:/tmp/one.sock"]);
+    good(&postfix.wire(&["enable", "--yes", "--socket", "unix:/tmp/two.sock", "two.example.com"]));
+    assert_eq!(next_hops(), ["mailhatch-lmtp:unix:/tmp/two.sock"]);
+}
+
+#[test]
 fn status_tells_what_is_missing() {
     let postfix = Postfix::prepare();
     assert_eq!(postfix.wire(&["status"]).status.code(), Some(1));
