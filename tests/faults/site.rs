@@ -107,6 +107,10 @@ impl Site {
             "default_destination_concurrency_failed_cohort_limit=100",
             "default_destination_concurrency_negative_feedback=0",
         ]);
+        // After an abort postsuper, as Postfix's user, has things to say, and does not start Postfix if it cannot.
+        let log = self.postfix.path("mail.log");
+        File::create(&log).unwrap();
+        fs::set_permissions(&log, Permissions::from_mode(0o666)).unwrap();
         self.postfix.start();
         self.start_service();
     }
