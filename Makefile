@@ -8,6 +8,10 @@ help:
 	@echo "make demo    the main job with nothing set up"
 	@echo "make test    all tests, with a real Postfix"
 	@echo "make lint    fmt, clippy, rustdoc, cargo deny"
+	@echo "make bench   what a message costs, beside the floor and the peers"
+	@echo "make faults  the fault campaign on a real Postfix"
+	@echo "make fuzz    every fuzz target for FUZZ_SECONDS"
+	@echo "make deb     the Debian package; make rpm the other one"
 
 demo:
 	$(CARGO) run --locked --quiet -- demo
@@ -20,3 +24,10 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --features crash-points -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --log-level error check bans licenses sources
+
+-include packaging/packaging.mk
+-include tests/faults/faults.mk
+-include benches/bench.mk
+-include fuzz/fuzz.mk

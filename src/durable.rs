@@ -14,12 +14,30 @@ pub struct Part<'a> {
     pub write: &'a dyn Fn(&mut dyn Write) -> io::Result<()>,
 }
 
+/// Who may do what with a directory, whatever the umask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Our group may read: 0750 and 0640.
+    GroupReads,
+    /// Our group may also remove what it has taken: 0770 and 0660.
+    GroupTakes,
+}
+
+impl Access {
+    fn modes(self) -> (u32, u32) {
+        match self {
+            Self::GroupReads => (0o750, 0o640),
+            Self::GroupTakes => (0o770, 0o660),
+        }
+    }
+}
+
 /// Writes the directory `base/name` with all its files. If it is there already, it stays as it is: the same name is
 /// the same content.
 ///
-/// Whatever the umask: the directory's mode is 0750, the files' is 0640. What root writes belongs to the owner of `base`, so
-/// that a copy released or spooled by hand does not lock the service out.
-pub fn write_directory(base: &Path, name: &str, parts: &[Part<'_>]) -> io::Result<()> {
+/// What root writes belongs to the owner of `base`, so that a copy released or spooled by hand does not lock the service out.
+pub fn write_directory(base: &Path, name: &str, access: Access, parts: &[Part<'_>]) -> io::Result<()> {
+    let (directory_mode, file_mode) = access.modes();
     let target = base.join(name);
     if target.exists() {
         // Whoever wrote it may have been killed between its rename and its fsync.
@@ -37,11 +55,11 @@ pub fn write_directory(base: &Path, name: &str, parts: &[Part<'_>]) -> io::Resul
     for part in parts {
         let path = temporary.path().join(part.name);
         let mut file = io::BufWriter::with_capacity(64 * 1024, File::create_new(&path)?);
-        settle(&path, 0o640)?;
+        settle(&path, file_mode)?;
         (part.write)(&mut file)?;
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     }
-    settle(temporary.path(), 0o750)?;
+    settle(temporary.path(), directory_mode)?;
     File::open(temporary.path())?.sync_all()?;
     match fs::rename(temporary.path(), &target) {
         Ok(()) => {
@@ -63,12 +81,23 @@ mod tests {
         let base = tempfile::tempdir().expect("directory");
         for text in [&b"first"[..], b"second"] {
             let write = |out: &mut dyn Write| out.write_all(text);
-            write_directory(base.path(), "id", &[Part { name: "file", write: &write }]).expect("write");
+            let parts = [Part { name: "file", write: &write }];
+            write_directory(base.path(), "id", Access::GroupReads, &parts).expect("write");
         }
         assert_eq!(fs::read(base.path().join("id/file")).expect("read"), b"first");
         assert_eq!(fs::read_dir(base.path()).expect("list").count(), 1);
-        for (name, mode) in [("id", 0o750), ("id/file", 0o640)] {
-            assert_eq!(fs::metadata(base.path().join(name)).expect(name).mode() & 0o777, mode, "{name}");
+    }
+
+    #[test]
+    fn modes_do_not_depend_on_the_umask() {
+        let rows = [(Access::GroupReads, 0o750, 0o640), (Access::GroupTakes, 0o770, 0o660)];
+        for (access, directory_mode, file_mode) in rows {
+            let base = tempfile::tempdir().expect("directory");
+            let write = |out: &mut dyn Write| out.write_all(b"text");
+            write_directory(base.path(), "id", access, &[Part { name: "file", write: &write }]).expect("write");
+            for (name, mode) in [("id", directory_mode), ("id/file", file_mode)] {
+                assert_eq!(fs::metadata(base.path().join(name)).expect(name).mode() & 0o777, mode, "{access:?} {name}");
+            }
         }
     }
 
@@ -76,7 +105,8 @@ mod tests {
     fn a_write_that_fails_leaves_nothing() {
         let base = tempfile::tempdir().expect("directory");
         let write = |_: &mut dyn Write| Err(io::Error::other("disk full"));
-        write_directory(base.path(), "id", &[Part { name: "file", write: &write }]).expect_err("no write");
+        write_directory(base.path(), "id", Access::GroupReads, &[Part { name: "file", write: &write }])
+            .expect_err("no write");
         assert_eq!(fs::read_dir(base.path()).expect("list").count(), 0);
     }
 }

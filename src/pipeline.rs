@@ -5,8 +5,10 @@
 //!    └─ ignored, held    └─ rejected, held, notice       └─ unproven: held
 //! ```
 //!
-//! [`Engine::consider`] decides without doing anything, for real mail and for `explain` alike; [`Engine::carry_out`] does it.
+//! `Engine::consider` decides without doing anything, for real mail and for `explain` alike; `Engine::carry_out` does it.
 //! Whatever is unclear ends in `deferred`.
+
+mod causes;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -17,18 +19,20 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
+use causes::{deadline_missed, internal_error, ledger_failed, undecided, unknown_address};
+
 use crate::app::{Answer, AppError, Apps, Event, EventId};
 use crate::auth::{Authentication, Authenticator};
 use crate::config::{Config, ConfigError, Unproven};
 use crate::crash_point::crash_point;
 use crate::disposition::{Deferral, Outcome, Rejection, Status, Verdict};
 use crate::intake::Deliver;
-use crate::ledger::{Begin, Claim, HeldCopy, Ledger, LedgerError};
+use crate::ledger::{Begin, Claim, HeldCopy, Ledger};
 use crate::mail::{Content, Envelope, Message, Recipient};
 use crate::notice::{Foreseen, Notifier, Rejected};
 use crate::route::{Route, Routes, Unrouted};
 use crate::screen::Screen;
-use crate::telemetry::{LogLine, Telemetry};
+use crate::telemetry::{LogLine, Telemetry, TimedStep};
 use crate::trail::Trail;
 
 /// How long a second copy waits for the first one's end before it is deferred.
@@ -57,6 +61,7 @@ struct Walk {
 
 /// What should become of a message for one recipient, before anything is done.
 enum Decision {
+    Defer(Deferral),
     Deliver(Box<Route>),
     Hold { rule: &'static str, detail: String },
     Ignore { rule: &'static str, detail: String },
@@ -128,7 +133,9 @@ impl Engine {
         let outcomes = join_all(each).await;
         for outcome in &outcomes {
             self.telemetry.log(&self.log_line(&walk, outcome, started.elapsed()));
+            self.telemetry.count(outcome);
         }
+        self.telemetry.observe(TimedStep::Total, started.elapsed());
         outcomes
     }
 
@@ -149,19 +156,23 @@ impl Engine {
     async fn consider(&self, walk: &Walk, recipient: &Recipient, mut trail: Trail) -> Considered {
         let mut outcome = Outcome::new(Verdict::Delivered, self.routes.mask(&recipient.address));
         let mut key = None;
-        let decision = match self.screen.examine(&walk.envelope, &walk.message, &mut trail) {
+        let screened =
+            self.telemetry.time(TimedStep::Screen, || self.screen.examine(&walk.envelope, &walk.message, &mut trail));
+        let decision = match screened {
             Some(hit) => Decision::Ignore { rule: hit.rule, detail: hit.detail },
-            None => match self.routes.find(&walk.message, recipient, &mut trail) {
-                Ok(route) => {
-                    key = Some((route.mailbox.name.value.clone(), route.key.clone()));
-                    note_route(&mut outcome, &route);
-                    self.consider_routed(walk, route, &mut trail).await
+            None => {
+                match self.telemetry.time(TimedStep::Route, || self.routes.find(&walk.message, recipient, &mut trail)) {
+                    Ok(route) => {
+                        key = Some((route.mailbox.name.value.clone(), route.key.clone()));
+                        note_route(&mut outcome, &route);
+                        self.consider_routed(walk, route, &mut trail).await
+                    }
+                    Err(unrouted) => {
+                        note_unrouted(&mut outcome, &unrouted);
+                        Decision::Reject(unknown_address(&unrouted))
+                    }
                 }
-                Err(unrouted) => {
-                    note_unrouted(&mut outcome, &unrouted);
-                    Decision::Reject(unknown_address(&unrouted))
-                }
-            },
+            }
         };
         let id = match &key {
             Some((mailbox, key)) => EventId::of(mailbox, key.reveal(), &walk.message),
@@ -182,8 +193,13 @@ impl Engine {
         }
         if route.mailbox.unproven == Unproven::Hold {
             let authentication = self.authentication(walk).await;
+            let detail = authentication.summary.clone();
+            // A name server that is silent today may prove the sender on the next try.
+            if authentication.from.is_none() && authentication.is_undecided() {
+                trail.step("auth", "unproven-sender", "deferred", || detail.clone());
+                return Decision::Defer(undecided(detail));
+            }
             if authentication.from.is_none() {
-                let detail = authentication.summary.clone();
                 trail.step("auth", "unproven-sender", "hit", || detail.clone());
                 return Decision::Hold { rule: "unproven-sender", detail };
             }
@@ -195,6 +211,7 @@ impl Engine {
     async fn carry_out(&self, walk: &Walk, recipient: &Recipient, considered: Considered) -> Outcome {
         let Considered { decision, mut outcome, id } = considered;
         outcome.verdict = match decision {
+            Decision::Defer(deferral) => Verdict::Deferred(deferral),
             Decision::Deliver(route) => self.hand_over(walk, recipient, *route, &id, &mut outcome).await,
             Decision::Hold { rule, detail } => {
                 self.keep(walk, recipient, Verdict::Held { rule, detail }, &mut outcome).await
@@ -236,7 +253,8 @@ impl Engine {
             authentication,
         };
         crash_point("before-app");
-        let answer = match timeout_at(walk.deadline, app.hand_over(&event)).await {
+        let answer = match self.telemetry.timed(TimedStep::App, timeout_at(walk.deadline, app.hand_over(&event))).await
+        {
             Ok(answer) => answer,
             Err(_) => return deadline_missed("the application"),
         };
@@ -247,7 +265,7 @@ impl Engine {
         match answer {
             Ok(Answer::Delivered(_)) => {
                 // The application has it, so the answer is 250 whatever the ledger says: 451 would double it.
-                if let Err(error) = self.ledger.finish(claim).await {
+                if let Err(error) = self.telemetry.timed(TimedStep::Ledger, self.ledger.finish(claim)).await {
                     outcome.warning = Some(format!("delivered, but not recorded: {error}"));
                 }
                 crash_point("delivery-recorded");
@@ -272,7 +290,7 @@ impl Engine {
     async fn claim(&self, walk: &Walk, id: &EventId) -> Result<Claim, Box<Verdict>> {
         let patience = walk.deadline.min(Instant::now() + IN_FLIGHT_WAIT);
         loop {
-            match self.ledger.begin(id).await {
+            match self.telemetry.timed(TimedStep::Ledger, self.ledger.begin(id)).await {
                 Ok(Begin::New(claim)) => return Ok(claim),
                 Ok(Begin::Delivered(_)) => return Err(Box::new(Verdict::Duplicate)),
                 Ok(Begin::InFlight) if Instant::now() < patience => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -324,7 +342,8 @@ impl Engine {
             rejection: &rejection,
             routes: &self.routes,
         };
-        match self.notifier.notify(rejected, authentication, &self.ledger, walk.deadline).await {
+        let notified = self.notifier.notify(rejected, authentication, &self.ledger, walk.deadline);
+        match self.telemetry.timed(TimedStep::Notice, notified).await {
             Ok(notice) => {
                 outcome.notice = Some(notice);
                 verdict
@@ -347,7 +366,7 @@ impl Engine {
             recipient,
             message: &walk.message,
         };
-        match self.ledger.hold(&copy).await {
+        match self.telemetry.timed(TimedStep::Ledger, self.ledger.hold(&copy)).await {
             Ok(()) => {
                 crash_point("copy-held");
                 outcome.held = true;
@@ -360,7 +379,9 @@ impl Engine {
     /// Worked out once a message, and only where an event or a notice needs it.
     async fn authentication(&self, walk: &Walk) -> Arc<Authentication> {
         let examine = async {
-            let examined = self.authenticator.examine(&walk.envelope, &walk.message);
+            // On the heap: the state of all DNS questions at once would not fit on a worker's stack many times over.
+            let examined = self.authenticator.examine(&walk.envelope, &walk.message).boxed();
+            let examined = self.telemetry.timed(TimedStep::Auth, examined);
             Arc::new(timeout_at(walk.deadline, examined).await.unwrap_or_else(|_| Authentication {
                 summary: "not worked out within the deadline".to_owned(),
                 ..Authentication::default()
@@ -374,6 +395,7 @@ impl Engine {
         let Considered { decision, mut outcome, id: _ } = considered;
         let mut foreseen = None;
         outcome.verdict = match decision {
+            Decision::Defer(deferral) => Verdict::Deferred(deferral),
             Decision::Deliver(route) => {
                 let app = self.apps.get(&route.mailbox.app);
                 if self.config.auth.events && app.is_some_and(|app| app.wants_authentication()) {
@@ -431,45 +453,4 @@ fn note_unrouted(outcome: &mut Outcome, unrouted: &Unrouted) {
         outcome.key = Some(key.clone());
         outcome.matched = Some(matched.clone());
     }
-}
-
-fn unknown_address(unrouted: &Unrouted) -> Rejection {
-    let reason = match unrouted {
-        Unrouted::NoMailbox => "The address is not known here.".to_owned(),
-        Unrouted::UnknownAction { .. } => {
-            "The address is not known here: what stands in it is no form that the application understands.".to_owned()
-        }
-    };
-    Rejection { rule: "unknown-address", reason }
-}
-
-/// A panic or a state that cannot be: a bug, which must not cost a message.
-pub fn internal_error() -> Verdict {
-    Verdict::Deferred(Deferral {
-        status: Status::SYSTEM,
-        cause: "internal-error",
-        public: "internal error, the message will be tried again".to_owned(),
-        detail: "internal error: please report it with the lines before this one".to_owned(),
-        alarm: true,
-    })
-}
-
-fn deadline_missed(step: &str) -> Verdict {
-    Verdict::Deferred(Deferral {
-        status: Status::TIME_EXPIRED,
-        cause: "deadline",
-        public: "not done within the deadline".to_owned(),
-        detail: format!("{step} was not done within limits.deadline"),
-        alarm: false,
-    })
-}
-
-fn ledger_failed(error: &LedgerError) -> Verdict {
-    Verdict::Deferred(Deferral {
-        status: if error.full { Status::SYSTEM_FULL } else { Status::SYSTEM },
-        cause: "ledger",
-        public: "local state cannot be written".to_owned(),
-        detail: error.to_string(),
-        alarm: true,
-    })
 }

@@ -1,12 +1,16 @@
 //! One integration-test binary; a module a room.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test may say what it saw")]
 
 mod app;
 mod auth;
+mod cli;
 mod config;
 mod intake;
 mod ledger;
+mod notice;
 mod pipeline;
 mod route;
 mod screen;
 mod support;
+mod telemetry;

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what the tests need beside the Rust toolchain: a real Postfix and the tools of OpenDKIM. Installs only what is
-# missing, asks nothing, and says what it does. Needs root, or sudo without a password.
+# Installs what the tests need beside the Rust toolchain: a real Postfix, OpenDKIM and its tools, openssl, Dovecot's delivery
+# agent with Pigeonhole (a vacation responder), and Python (a mail parser that is not ours). Installs only what is missing,
+# asks nothing, and says what it does. Needs root, or sudo without a password.
 set -eu
 
 say() { printf 'setup: %s\n' "$1"; }
@@ -26,8 +27,15 @@ done <<'PROGRAMS'
 postfix postfix
 postconf postfix
 smtp-source postfix
+opendkim opendkim
 opendkim-genkey opendkim-tools
+prometheus prometheus
+promtool prometheus
 opendkim-testmsg opendkim-tools
+openssl openssl
+/usr/lib/dovecot/dovecot-lda dovecot-core
+sievec dovecot-sieve
+python3 python3
 PROGRAMS
 
 if [ -n "$missing" ]; then
@@ -35,7 +43,7 @@ if [ -n "$missing" ]; then
     if [ -n "$as_root" ]; then
         sudo -n true 2>/dev/null || fail "not root, and sudo asks for a password: run as root: apt-get install$missing"
     fi
-    # The package's own Postfix is not needed: each test starts a private one. So its configuration stays minimal, and
+    # The packages' own Postfix and Dovecot are not needed: each test starts a private one. So its configuration stays minimal, and
     # nothing is started where a policy can say so.
     say "apt-get install$missing"
     export DEBIAN_FRONTEND=noninteractive

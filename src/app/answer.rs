@@ -81,11 +81,14 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         value.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs)
     } else {
-        // RFC 9110 section 5.6.7: the preferred date form is a subset of the Internet message format's.
-        let date = OffsetDateTime::parse(value, &Rfc2822).ok()?;
-        SystemTime::from(date).duration_since(now).unwrap_or_default()
+        http_date(value)?.duration_since(now).unwrap_or_default()
     };
     (!wait.is_zero()).then(|| wait.min(LONGEST_RETRY_AFTER))
+}
+
+/// RFC 9110 section 5.6.7: the preferred date form is a subset of the Internet message format's.
+pub(super) fn http_date(value: &str) -> Option<SystemTime> {
+    OffsetDateTime::parse(value.trim(), &Rfc2822).ok().map(SystemTime::from)
 }
 
 /// What an answer means that is no acknowledgement: the table by status.

@@ -178,6 +178,10 @@ impl App for Gate {
     fn wants_authentication(&self) -> bool {
         self.app.wants_authentication()
     }
+
+    fn check<'a>(&'a self) -> BoxFuture<'a, Result<String, String>> {
+        self.app.check()
+    }
 }
 
 #[cfg(test)]
@@ -198,9 +202,12 @@ mod tests {
     #[derive(Debug, Default)]
     struct Scripted {
         works: AtomicBool,
+        refuses: bool,
         takes: Duration,
         retry_after: Option<Duration>,
         asked: AtomicUsize,
+        at_once: AtomicUsize,
+        most_at_once: AtomicUsize,
     }
 
     impl App for Scripted {
@@ -208,9 +215,15 @@ mod tests {
             Box::pin(async {
                 self.asked.fetch_add(1, Ordering::SeqCst);
                 let works = self.works.load(Ordering::SeqCst);
+                let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+                self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
                 sleep(self.takes).await;
+                self.at_once.fetch_sub(1, Ordering::SeqCst);
                 if works {
                     return Ok(Answer::Delivered(String::new()));
+                }
+                if self.refuses {
+                    return Err(AppError::Refused { public: String::new(), detail: String::new() });
                 }
                 Err(AppError::Unavailable {
                     status: Status::NO_ANSWER,
@@ -235,8 +248,12 @@ mod tests {
 
     impl Test {
         fn new(app: Scripted) -> Self {
+            Self::with_concurrency(app, 100)
+        }
+
+        fn with_concurrency(app: Scripted, concurrency: usize) -> Self {
             let app = Arc::new(app);
-            let gate = Gate::new("app", app.clone(), 100, Duration::from_secs(30));
+            let gate = Gate::new("app", app.clone(), concurrency, Duration::from_secs(30));
             Self { app, gate, event: event() }
         }
 
@@ -367,5 +384,36 @@ mod tests {
         assert_eq!((test.asked(), retry_after), (0, Some(Duration::from_millis(500))));
         advance(Duration::from_secs(1)).await;
         test.ask().await.expect("open again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_does_not_shut_it() {
+        let test = Test::new(Scripted { refuses: true, ..Scripted::default() });
+        for _ in 0..20 {
+            let error = test.ask().await.expect_err("refused");
+            assert!(matches!(error, AppError::Refused { .. }), "{error:?}");
+        }
+        assert_eq!(test.asked(), 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn not_more_than_concurrency_are_asked_at_once() {
+        let works = AtomicBool::new(true);
+        let takes = Duration::from_millis(100);
+        let test = Test::with_concurrency(Scripted { works, takes, ..Scripted::default() }, 3);
+        let answers = futures_util::future::join_all((0..30).map(|_| test.ask())).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        assert_eq!(test.app.most_at_once.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_without_a_turn_in_time_finds_the_application_busy() {
+        let works = AtomicBool::new(true);
+        let takes = Duration::from_secs(20);
+        let test = Test::with_concurrency(Scripted { works, takes, ..Scripted::default() }, 1);
+        let (first, second) = tokio::join!(test.ask(), test.ask());
+        first.expect("it has its turn");
+        let AppError::Unavailable { status, .. } = second.expect_err("busy") else { panic!("refused") };
+        assert_eq!((status, test.asked()), (Status::CONGESTION, 1));
     }
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures_util::future::BoxFuture;
-use reqwest::Body;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Body, Method};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::Value;
@@ -24,12 +24,20 @@ use crate::disposition::Status;
 /// GitLab refuses a token that is one second ahead of its own clock, and takes one that is up to five minutes old.
 const BACK_DATED: Duration = Duration::from_secs(5);
 
+/// Seconds that our clock may be ahead of GitLab's, with [`BACK_DATED`] taken off.
+const TOKEN_AHEAD: i64 = 5;
+
+/// Seconds that it may be behind: five minutes, less [`BACK_DATED`].
+const TOKEN_OLDEST: i64 = 295;
+
 /// One GitLab.
 #[derive(Debug)]
 pub(super) struct Gitlab {
     http: Http,
     key: hmac::Key,
     random: SystemRandom,
+    /// The mailboxes that are handed to it, for [`App::check`].
+    mailboxes: Vec<String>,
 }
 
 impl Gitlab {
@@ -45,7 +53,9 @@ impl Gitlab {
         let key = Secret::read(&path.value).and_then(|secret| read_key(&secret)).map_err(|message| {
             config.error_at(path, format!("{message}; it is the file that GitLab's incoming_email secret_file names"))
         })?;
-        Ok(Self { http, key, random: SystemRandom::new() })
+        let own = config.mailboxes.iter().filter(|mailbox| mailbox.app == app.name.value);
+        let mailboxes = own.map(|mailbox| mailbox.name.value.clone()).collect();
+        Ok(Self { http, key, random: SystemRandom::new(), mailboxes })
     }
 
     async fn deliver(&self, event: &Event) -> Result<Answer, AppError> {
@@ -101,6 +111,30 @@ impl Gitlab {
         Ok(value)
     }
 
+    /// Posts an empty message: GitLab checks the token, answers as for any message, and drops what is empty without a word
+    /// to anybody.
+    async fn try_mailbox(&self, mailbox: &str) -> Result<String, String> {
+        let url = self.http.endpoint().join(&["api", "v4", "internal", "mail_room", mailbox]);
+        let url = url.ok_or("its url cannot be extended")?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        let now = SystemTime::now();
+        headers.insert("gitlab-mailroom-api-request", self.token(now).map_err(|error| error.to_string())?);
+        let asked = self.http.ask(Method::POST, url, headers, Body::default()).await;
+        let (answer, date) = asked.map_err(|error| error.to_string())?;
+        let clock = date.map(|date| clock_difference(now, date));
+        let understood = self.understand(&answer).map_err(|error| error.to_string());
+        match clock {
+            Some(seconds) if !(-TOKEN_OLDEST..=TOKEN_AHEAD).contains(&seconds) => Err(format!(
+                "{}: this host's clock is {} GitLab's, so that GitLab refuses every token: set both by NTP",
+                self.http.asked(),
+                clock_text(seconds),
+            )),
+            Some(seconds) => understood.map(|_| format!("{mailbox} accepted, clock {} GitLab's", clock_text(seconds))),
+            None => understood.map(|_| format!("{mailbox} accepted, clock unknown (no Date field)")),
+        }
+    }
+
     fn broken(&self, why: &str) -> AppError {
         AppError::Unavailable {
             status: Status::SYSTEM,
@@ -119,6 +153,32 @@ impl App for Gitlab {
 
     fn wants_authentication(&self) -> bool {
         false
+    }
+
+    fn check<'a>(&'a self) -> BoxFuture<'a, Result<String, String>> {
+        Box::pin(async {
+            let mut seen = Vec::new();
+            for mailbox in &self.mailboxes {
+                seen.push(self.try_mailbox(mailbox).await?);
+            }
+            Ok(format!("{}: {}", self.http.asked(), seen.join("; ")))
+        })
+    }
+}
+
+/// Seconds that our clock is ahead of the other; a Date field knows no parts of a second, so half of one is added to it.
+fn clock_difference(ours: SystemTime, theirs: SystemTime) -> i64 {
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    #[allow(clippy::cast_possible_truncation, reason = "a difference of clocks in seconds")]
+    let difference = (seconds(ours) - seconds(theirs) - 0.5).round() as i64;
+    difference
+}
+
+fn clock_text(seconds: i64) -> String {
+    match seconds {
+        -1..=1 => "the same as".to_owned(),
+        ..-1 => format!("{} s behind", -seconds),
+        _ => format!("{seconds} s ahead of"),
     }
 }
 

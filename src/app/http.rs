@@ -7,8 +7,8 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Body, Client, Response, Url};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{Body, Client, Method, Response, Url};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -67,10 +67,22 @@ impl Http {
 
     /// Sends one request and reads the whole answer, in the application's `timeout`.
     pub async fn post(&self, url: Url, headers: HeaderMap, body: Body) -> Result<HttpAnswer, AppError> {
+        self.ask(Method::POST, url, headers, body).await.map(|(answer, _)| answer)
+    }
+
+    /// The same with another method; gives the time of the Date field as well.
+    pub async fn ask(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<(HttpAnswer, Option<SystemTime>), AppError> {
         let client = self.client.get_or_try_init(async || self.build()).await?;
         let failed = |error: reqwest::Error| answer::failure(&self.asked(), self.timeout, &error);
-        let response = client.post(url).headers(headers).body(body).send().await.map_err(failed)?;
-        read_answer(response).await.map_err(failed)
+        let response = client.request(method, url).headers(headers).body(body).send().await.map_err(failed)?;
+        let date = response.headers().get(DATE).and_then(|value| value.to_str().ok()).and_then(answer::http_date);
+        Ok((read_answer(response).await.map_err(failed)?, date))
     }
 
     /// Built at the first request: reading the system's certificates takes milliseconds, and a process for one message that

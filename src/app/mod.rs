@@ -72,6 +72,12 @@ pub trait App: Send + Sync + std::fmt::Debug {
 
     /// Whether the event carries what is known of the sender.
     fn wants_authentication(&self) -> bool;
+
+    /// Tries the application as far as that can be done without handing it an event: what was seen, or what is wrong and
+    /// what to do. For `mailhatch check`.
+    fn check<'a>(&'a self) -> BoxFuture<'a, Result<String, String>> {
+        Box::pin(async { Ok("there is nothing that could be tried".to_owned()) })
+    }
 }
 
 /// All applications of a configuration by name.

@@ -11,7 +11,7 @@ use super::event_json::EventJson;
 use super::{Answer, App, AppError, Event};
 use crate::config::{AppConfig, Config, ConfigError, EventPart};
 use crate::disposition::Status;
-use crate::durable::{self, Part};
+use crate::durable::{self, Access, Part};
 
 /// One spool directory.
 #[derive(Debug)]
@@ -54,13 +54,27 @@ impl App for Spool {
     fn wants_authentication(&self) -> bool {
         self.wants_authentication
     }
+
+    /// Writes a file without a name into the directory.
+    fn check<'a>(&'a self) -> BoxFuture<'a, Result<String, String>> {
+        let written = tempfile::tempfile_in(&self.path).and_then(|mut file| {
+            file.write_all(b"mailhatch check")?;
+            file.sync_all()
+        });
+        Box::pin(async move {
+            match written {
+                Ok(()) => Ok(format!("{} can be written", self.path.display())),
+                Err(error) => Err(failure(&self.app, &self.path, &error).to_string()),
+            }
+        })
+    }
 }
 
 fn write(path: &Path, parts: &[EventPart], event: &Event) -> io::Result<()> {
     let write_json = |out: &mut dyn Write| EventJson::new(event, parts).write(out);
     let write_message = |out: &mut dyn Write| event.message.content().write_to(out);
     let parts = [Part { name: "message.eml", write: &write_message }, Part { name: "event.json", write: &write_json }];
-    durable::write_directory(path, event.id.as_str(), &parts)
+    durable::write_directory(path, event.id.as_str(), Access::GroupTakes, &parts)
 }
 
 /// What it means that an event cannot be written.

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
-use reqwest::Body;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Body, Method};
 use ring::hmac;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -140,6 +140,19 @@ impl App for Webhook {
 
     fn wants_authentication(&self) -> bool {
         self.wants_authentication
+    }
+
+    /// OPTIONS (RFC 9110 section 9.3.7) changes nothing, so it shows the way to the application without an event; any
+    /// answer will do.
+    fn check<'a>(&'a self) -> BoxFuture<'a, Result<String, String>> {
+        Box::pin(async {
+            let url = self.http.endpoint().url().clone();
+            let asked = self.http.ask(Method::OPTIONS, url, HeaderMap::new(), Body::default()).await;
+            match asked {
+                Ok((answer, _)) => Ok(format!("{} answers (OPTIONS: {})", self.http.asked(), answer.status)),
+                Err(error) => Err(error.to_string()),
+            }
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use mail_auth::common::to_a_label;
 
 /// A domain as domains are compared: A-labels in lower case, without a dot at the end. `None` if it is no domain name,
 /// such as an address literal.
-pub(super) fn comparable(domain: &str) -> Option<String> {
+pub(crate) fn comparable(domain: &str) -> Option<String> {
     let domain = domain.strip_suffix('.').unwrap_or(domain);
     let ascii = to_a_label(domain).into_owned();
     let is_name = !ascii.is_empty()

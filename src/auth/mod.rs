@@ -19,10 +19,11 @@ mod verify;
 use std::fmt;
 use std::net::IpAddr;
 
+pub(crate) use alignment::comparable as comparable_domain;
 use proof::Evidence;
 pub use proof::SenderProof;
 use resolver::Resolver;
-pub use resolver::TimeLimits;
+pub use resolver::{NameServerCheck, TimeLimits};
 
 use crate::config::{AuthMethod, Config, ConfigError};
 use crate::mail::{Address, Envelope, Message};
@@ -102,6 +103,12 @@ impl Authentication {
         self.dmarc == AuthResult::Fail && self.dmarc_enforced
     }
 
+    /// Whether DNS gave no answer to something that could have proven the sender.
+    pub fn is_undecided(&self) -> bool {
+        let mut results = self.dkim.iter().map(|signature| signature.result).chain([self.spf, self.dmarc]);
+        results.any(|result| result == AuthResult::TempError)
+    }
+
     /// Applies the proof rule to what was found.
     fn conclude(
         evidence: Evidence,
@@ -162,21 +169,11 @@ impl Authenticator {
         }
     }
 
-    /// Whether the name servers answer, for the `check` command; the error says what to do. Any answer will do, also
-    /// that there is no such record.
-    pub async fn check_name_servers(&self) -> Result<(), String> {
-        let dns = self.resolver.dns().await?;
-        let name = format!("{}.", self.hostname.trim_end_matches('.'));
-        let question = spf::text_records(dns, &name);
-        match tokio::time::timeout(self.resolver.limits().message, question).await {
-            Ok(Ok(_) | Err(spf::NoAnswer::Nothing)) => Ok(()),
-            Ok(Err(spf::NoAnswer::Fault(error))) => Err(format!(
-                "the name servers do not answer a question about {} ({error}): look at auth.nameservers or /etc/resolv.conf",
-                self.hostname
-            )),
-            Err(_) => {
-                Err("the name servers do not answer in time: look at auth.nameservers or /etc/resolv.conf".to_owned())
-            }
+    /// Asks every name server by itself whether it answers; nothing where no DNS is used. For `mailhatch check`.
+    pub async fn check(&self) -> Result<Vec<NameServerCheck>, String> {
+        match self.method {
+            AuthMethod::Verify => self.resolver.check(&self.hostname).await,
+            AuthMethod::Off | AuthMethod::Trust => Ok(Vec::new()),
         }
     }
 

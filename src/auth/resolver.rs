@@ -16,6 +16,8 @@ use mail_auth::hickory_resolver::net::runtime::TokioRuntimeProvider;
 use mail_auth::hickory_resolver::system_conf::read_system_conf;
 use tokio::sync::OnceCell;
 
+use super::spf::{self, NoAnswer};
+
 /// How long DNS may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeLimits {
@@ -60,6 +62,30 @@ impl Resolver {
     }
 }
 
+/// A name server, and what it answered or why it is of no use.
+pub type NameServerCheck = (String, Result<String, String>);
+
+impl Resolver {
+    /// Asks every name server by itself for a name; that there is no such name is an answer too.
+    pub(super) async fn check(&self, name: &str) -> Result<Vec<NameServerCheck>, String> {
+        let absolute = format!("{}.", name.trim_end_matches('.'));
+        let mut found = Vec::new();
+        for server in servers(&self.name_servers)? {
+            let port = server.connections.first().map_or(53, |connection| connection.port);
+            let shown = SocketAddr::new(server.ip, port).to_string();
+            let dns = with_servers(vec![server], self.limits)?;
+            let question = tokio::time::timeout(self.limits.message, spf::text_records(&dns, &absolute));
+            let answer = match question.await {
+                Ok(Ok(_) | Err(NoAnswer::Nothing)) => Ok(format!("answers (asked for {name})")),
+                Ok(Err(NoAnswer::Fault(why))) => Err(format!("gives no answer about {name} ({why})")),
+                Err(_) => Err(format!("gives no answer about {name} in time")),
+            };
+            found.push((shown, answer));
+        }
+        Ok(found)
+    }
+}
+
 impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Resolver").field("name_servers", &self.name_servers).finish_non_exhaustive()
@@ -67,14 +93,22 @@ impl std::fmt::Debug for Resolver {
 }
 
 fn build(name_servers: &[SocketAddr], limits: TimeLimits) -> Result<MessageAuthenticator, String> {
-    let servers = if name_servers.is_empty() {
+    with_servers(servers(name_servers)?, limits)
+}
+
+/// Those of the configuration, or the system's.
+fn servers(name_servers: &[SocketAddr]) -> Result<Vec<NameServerConfig>, String> {
+    Ok(if name_servers.is_empty() {
         let (system, _) = read_system_conf().map_err(|error| {
             format!("the system's name servers cannot be read ({error}): set auth.nameservers or mend /etc/resolv.conf")
         })?;
         system.name_servers
     } else {
         unique(name_servers)
-    };
+    })
+}
+
+fn with_servers(servers: Vec<NameServerConfig>, limits: TimeLimits) -> Result<MessageAuthenticator, String> {
     let resolver =
         TokioResolver::builder_with_config(ResolverConfig::from_name_servers(servers), TokioRuntimeProvider::default())
             .with_options(options(limits))

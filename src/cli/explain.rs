@@ -147,13 +147,23 @@ impl Paint {
     }
 }
 
+fn is_quiet(step: &Step) -> bool {
+    step.step == "screen" && step.result == "pass"
+}
+
 fn show(explanation: &Explanation<'_>, paint: Paint) {
     let id = printable(explanation.message_id.as_deref().unwrap_or("without a Message-ID"));
     say(format_args!("message {} ({} octets)", paint.bold(&id), explanation.size));
     for recipient in &explanation.recipients {
         let name = if recipient.recipient.is_empty() { "(no recipient given)" } else { recipient.recipient };
         say(format_args!("\nrecipient {}", paint.bold(&printable(name))));
-        for step in recipient.trail {
+        // The screen has many rules, and most of them have nothing to say.
+        let quiet = recipient.trail.iter().filter(|step| is_quiet(step)).count();
+        if quiet > 0 {
+            let result = paint.result(&format!("{:<13}", "pass"));
+            say(format_args!("  {:<7} {:<24} {result} --json names them", "screen", format!("{quiet} rules")));
+        }
+        for step in recipient.trail.iter().filter(|step| !is_quiet(step)) {
             let result = paint.result(&format!("{:<13}", step.result));
             say(format_args!("  {:<7} {:<24} {result} {}", step.step, step.rule, printable(&step.detail)));
         }

@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod explain;
 mod held;
+mod import;
 mod pipe;
 mod serve;
 
@@ -45,6 +46,8 @@ enum Command {
     /// The copies kept back.
     #[command(subcommand)]
     Held(held::Held),
+    /// Print a configuration made from GitLab's or mail_room's, and what in it has no meaning here.
+    Import(import::Options),
     /// Show the main job with nothing set up.
     Demo,
 }
@@ -117,6 +120,7 @@ fn dispatch(line: CommandLine) -> u8 {
         Command::Demo => demo::run(),
         Command::Explain(options) => explain::run(&line.config, options),
         Command::Held(held) => held::run(&line.config, held),
+        Command::Import(options) => import::run(&options),
         // `run` has sent it elsewhere: its exit status has rules of its own.
         Command::Pipe(_) => crate::disposition::EX_TEMPFAIL,
         Command::Serve => serve::run(&line.config),

@@ -14,14 +14,14 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{FAILED, complain, engine, report};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, LogConfig};
 use crate::disposition::Outcome;
 use crate::intake::Deliver;
 use crate::intake::lmtp::{self, Listener, Settings, Shutdown, ShutdownTrigger};
 use crate::ledger::Ledger;
 use crate::mail::{Content, Envelope};
 use crate::pipeline::Engine;
-use crate::telemetry::{Level, LogLine, Telemetry};
+use crate::telemetry::{Level, LogLine, Metrics, MetricsListener, Telemetry};
 
 /// Anybody may open the socket; who it is, is asked of the kernel (SO_PEERCRED) at each connection.
 const SOCKET_MODE: u32 = 0o666;
@@ -30,6 +30,8 @@ const SOCKET_MODE: u32 = 0o666;
 #[derive(Debug)]
 struct Service {
     engine: RwLock<Arc<Engine>>,
+    /// Counted on over a reload; `None` where nothing is counted.
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Service {
@@ -40,7 +42,10 @@ impl Service {
     /// Puts a new configuration in force, or keeps the old one if the new one is wrong.
     fn reload(&self, path: &Path) -> Result<(), ConfigError> {
         let config = Config::load(path)?;
-        let telemetry = Arc::new(Telemetry::new(config.log));
+        let telemetry = Arc::new(telemetry(config.log, self.metrics.as_ref()));
+        if let Some(metrics) = &self.metrics {
+            metrics.expect(&config);
+        }
         let ledger: Arc<Ledger> = Arc::new(self.current().ledger().reloaded(&config));
         let engine = Arc::new(Engine::new(config, ledger, telemetry)?);
         *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
@@ -60,11 +65,13 @@ impl Deliver for Service {
 
 /// Runs until SIGTERM and gives the exit status.
 pub(super) fn run(path: &Path) -> u8 {
-    let engine = match engine(path, Telemetry::new) {
+    // The names are constants, so that this cannot fail; if it did, mail is worth more than numbers.
+    let metrics = Metrics::new().ok().map(Arc::new);
+    let engine = match engine(path, |log| telemetry(log, metrics.as_ref())) {
         Ok(engine) => engine,
         Err(error) => return report(&error),
     };
-    match runtime().and_then(|runtime| runtime.block_on(serve(engine, path.to_owned()))) {
+    match runtime().and_then(|runtime| runtime.block_on(serve(engine, metrics, path.to_owned()))) {
         Ok(()) => 0,
         Err(error) => {
             complain(format_args!("{error}"));
@@ -73,13 +80,17 @@ pub(super) fn run(path: &Path) -> u8 {
     }
 }
 
+/// A stack overflow would end the whole service, and a page that is never touched costs nothing.
+const WORKER_STACK: usize = 16 * 1024 * 1024;
+
 fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(WORKER_STACK).build()
 }
 
-async fn serve(engine: Arc<Engine>, path: PathBuf) -> io::Result<()> {
+async fn serve(engine: Arc<Engine>, metrics: Option<Arc<Metrics>>, path: PathBuf) -> io::Result<()> {
     let listeners = listeners(&engine)?;
-    let service = Arc::new(Service { engine: RwLock::new(engine) });
+    let service = Arc::new(Service { engine: RwLock::new(engine), metrics });
+    serve_metrics(&service).await;
     log_panics(service.clone());
     let (trigger, shutdown) = Shutdown::new();
     let mut hangup = signal(SignalKind::hangup())?;
@@ -117,6 +128,7 @@ fn start(
         service.log(&LogLine::event(Level::Error, error));
     }
     let mut settings = Settings::new(engine.config(), log);
+    settings.metrics.clone_from(&service.metrics);
     settings.allowed_uids = Some(allowed_uids(&engine));
     lmtp::serve(listeners, service.clone(), settings, shutdown)
 }
@@ -195,6 +207,39 @@ fn allowed_uids(engine: &Engine) -> Vec<u32> {
     uids
 }
 
+fn telemetry(log: LogConfig, metrics: Option<&Arc<Metrics>>) -> Telemetry {
+    let telemetry = Telemetry::new(log);
+    match metrics {
+        Some(metrics) => telemetry.with_metrics(metrics.clone()),
+        None => telemetry,
+    }
+}
+
+/// Answers Prometheus at `listen.metrics`. That it cannot is no reason to take no mail.
+async fn serve_metrics(service: &Arc<Service>) {
+    let config = service.current().config().clone();
+    let (Some(address), Some(metrics)) = (config.listen.metrics, service.metrics.clone()) else { return };
+    metrics.expect(&config);
+    match MetricsListener::bind(address).await {
+        Ok(listener) => {
+            let (counting, service) = (metrics.clone(), service.clone());
+            let refresh = Arc::new(move || {
+                let (metrics, engine) = (counting.clone(), service.current());
+                let refresh: BoxFuture<'static, ()> = Box::pin(async move {
+                    let held = engine.ledger().held_totals().await;
+                    metrics.set_held(held.ok());
+                });
+                refresh
+            });
+            tokio::spawn(listener.serve(metrics, refresh));
+        }
+        Err(error) => {
+            let text = format!("no metrics are served: listen.metrics {address}: {error}");
+            service.log(&LogLine::event(Level::Error, text));
+        }
+    }
+}
+
 /// A panic costs one message; where it was must be known all the same.
 fn log_panics(service: Arc<Service>) {
     std::panic::set_hook(Box::new(move |panic| {
@@ -213,7 +258,7 @@ impl Background {
     pub fn start(engine: Arc<Engine>) -> io::Result<Self> {
         let runtime = runtime()?;
         let listeners = runtime.block_on(async { listeners(&engine) })?;
-        let service = Arc::new(Service { engine: RwLock::new(engine) });
+        let service = Arc::new(Service { engine: RwLock::new(engine), metrics: None });
         let (trigger, shutdown) = Shutdown::new();
         let serving = start(&service, listeners, shutdown);
         let thread = std::thread::spawn(move || {

@@ -4,6 +4,7 @@
 //! URL, a secret) is kept as [`Located`] text, and that room reports mistakes with [`Config::error_at`], so that every
 //! configuration error shows its line.
 
+mod choices;
 mod error;
 mod file;
 mod secret;
@@ -13,8 +14,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use choices::{AddressSource, AppKind, AuthMethod, EventPart, LogFormat, LogTarget, ScreenAction, Unproven};
 pub use error::ConfigError;
-pub use file::{AddressSource, AppKind, AuthMethod, EventPart, LogFormat, LogTarget, ScreenAction, Unproven};
+
 pub use secret::Secret;
 
 /// Where the configuration is if `--config` does not say.

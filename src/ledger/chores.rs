@@ -43,13 +43,14 @@ impl Chores {
 
     /// One step, if the last pass is long enough ago. An error is left to the next question to report.
     pub(super) fn step(&mut self, shared: &Arc<Shared>, database: &mut Option<Database>) {
-        let through = match database {
+        let progress = match database {
             Some(open) => expire_if_due(open, shared),
-            None => Ok(true),
+            None => Ok(Progress::Through),
         };
-        let pause = match through {
-            Ok(false) => Duration::ZERO,
-            Ok(true) => {
+        let pause = match progress {
+            Ok(Progress::More) => Duration::ZERO,
+            Ok(Progress::NotNow) => ANOTHER_TRY,
+            Ok(Progress::Through) => {
                 held_sweep::in_background(shared);
                 PERIOD
             }
@@ -63,22 +64,28 @@ impl Chores {
     }
 }
 
-/// False if there is more to do.
-fn expire_if_due(database: &mut Database, shared: &Shared) -> rusqlite::Result<bool> {
+enum Progress {
+    Through,
+    More,
+    NotNow,
+}
+
+fn expire_if_due(database: &mut Database, shared: &Shared) -> rusqlite::Result<Progress> {
     let now = seconds(SystemTime::now());
     let done: Option<i64> = database
         .connection
         .query_row("SELECT done FROM chore WHERE name = 'expiry'", [], |row| row.get(0))
         .optional()?;
     if done.is_some_and(|done| done.abs_diff(now) < PERIOD.as_secs()) {
-        return Ok(true);
+        return Ok(Progress::Through);
     }
     database.set_durable(false)?;
     // A chore never waits for another process: a message might wait behind it.
+    let Ok(Some(_turn)) = shared.claims.turn(Duration::ZERO) else { return Ok(Progress::NotNow) };
     database.connection.busy_timeout(Duration::ZERO)?;
     let through = expire_in_transaction(&mut database.connection, shared, now);
     database.connection.busy_timeout(PATIENCE)?;
-    through
+    Ok(if through? { Progress::Through } else { Progress::More })
 }
 
 fn expire_in_transaction(connection: &mut Connection, shared: &Shared, now: i64) -> rusqlite::Result<bool> {

@@ -8,7 +8,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -39,6 +40,13 @@ struct State {
     taken: HashSet<off_t>,
 }
 
+/// Whose turn it is to write to the database; dropped, it is the next one's.
+#[derive(Debug)]
+pub(super) enum Turn {
+    AtOnce(#[expect(dead_code, reason = "held for its drop")] ByteLock),
+    Waited(#[expect(dead_code, reason = "closed at its drop, which ends the lock")] File),
+}
+
 /// A claim; dropped, it is free again.
 #[derive(Debug)]
 pub(super) struct ByteLock {
@@ -53,18 +61,9 @@ impl Claims {
 
     /// `None`: another process, or another task of this one, has it.
     pub(super) fn take(self: &Arc<Self>, right: Right, id: &EventId) -> Result<Option<ByteLock>, LedgerError> {
-        let offset = offset_of(right, id);
         let mut state = self.state();
-        if state.taken.contains(&offset) {
-            return Ok(None);
-        }
-        match fcntl(self.file(&mut state)?, FcntlArg::F_OFD_SETLK(&byte(offset, libc::F_WRLCK))) {
-            Ok(_) => {}
-            Err(Errno::EAGAIN | Errno::EACCES) => return Ok(None),
-            Err(error) => return Err(LedgerError::file("lock a byte of", &self.path, &error.into())),
-        }
-        state.taken.insert(offset);
-        Ok(Some(ByteLock { claims: Arc::clone(self), offset }))
+        self.file(&mut state)?;
+        self.take_byte(&mut state, offset_of(right, id))
     }
 
     /// Whether anybody has it.
@@ -80,6 +79,58 @@ impl Claims {
         Ok(i32::from(lock.l_type) != libc::F_UNLCK)
     }
 
+    /// The turn to write, or `None` if others have it for longer than `patience`.
+    ///
+    /// SQLite's own waiting is sleeping and trying again, the longer slept the longer waited: with a slow disk and a dozen
+    /// processes somebody is always the last. Waiting in the kernel, whoever waits is woken when the lock is free.
+    pub(super) fn turn(self: &Arc<Self>, patience: Duration) -> Result<Option<Turn>, LedgerError> {
+        let mut state = self.state();
+        // A claims file that was replaced costs the fairness only: it must not keep what is done from being written down.
+        if state.file.is_none() {
+            self.file(&mut state)?;
+        }
+        let lock = self.take_byte(&mut state, TURN)?;
+        drop(state);
+        if let Some(lock) = lock {
+            return Ok(Some(Turn::AtOnce(lock)));
+        }
+        if patience.is_zero() {
+            return Ok(None);
+        }
+        // This kind of waiting has no end of its own, so a thread does it. Its lock is one of a file opened for it alone: if
+        // it comes too late, nobody receives the file, and closing it ends the lock.
+        let file = OpenOptions::new().write(true).open(&self.path);
+        let file = file.map_err(|error| LedgerError::file("open", &self.path, &error))?;
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let waiting = move || {
+            let locked = fcntl(&file, FcntlArg::F_OFD_SETLKW(&byte(TURN, libc::F_WRLCK)));
+            let _ = sender.send(locked.map(|_| file));
+        };
+        std::thread::Builder::new()
+            .name("ledger turn".into())
+            .spawn(waiting)
+            .map_err(|error| LedgerError::new(format!("cannot start a thread to wait for the ledger: {error}")))?;
+        match receiver.recv_timeout(patience) {
+            Ok(Ok(file)) => Ok(Some(Turn::Waited(file))),
+            Ok(Err(error)) => Err(LedgerError::file("lock a byte of", &self.path, &error.into())),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn take_byte(self: &Arc<Self>, state: &mut State, offset: off_t) -> Result<Option<ByteLock>, LedgerError> {
+        let State { file: Some(file), taken } = state else { return Ok(None) };
+        if taken.contains(&offset) {
+            return Ok(None);
+        }
+        match fcntl(file, FcntlArg::F_OFD_SETLK(&byte(offset, libc::F_WRLCK))) {
+            Ok(_) => {}
+            Err(Errno::EAGAIN | Errno::EACCES) => return Ok(None),
+            Err(error) => return Err(LedgerError::file("lock a byte of", &self.path, &error.into())),
+        }
+        taken.insert(offset);
+        Ok(Some(ByteLock { claims: Arc::clone(self), offset }))
+    }
+
     /// The open file; opened anew if the one in the directory is another, because other processes lock that one.
     fn file<'s>(&self, state: &'s mut State) -> Result<&'s File, LedgerError> {
         let cannot = |error: io::Error| LedgerError::file("open", &self.path, &error);
@@ -87,7 +138,7 @@ impl Claims {
             let ours = file.metadata().map_err(cannot)?;
             let same =
                 std::fs::metadata(&self.path).is_ok_and(|now| (now.dev(), now.ino()) == (ours.dev(), ours.ino()));
-            if !same && !state.taken.is_empty() {
+            if !same && state.taken.iter().any(|&offset| offset != TURN) {
                 return Err(LedgerError::new(format!(
                     "{} was removed or replaced while messages were being handed over: nothing new is begun until they are done",
                     self.path.display()
@@ -131,13 +182,16 @@ fn byte(offset: off_t, kind: libc::c_int) -> libc::flock {
     }
 }
 
-/// 62 bits of the id, and one for the right. Two events on the same byte would only wait for each other.
+/// Two bits say what the byte is for, the others are of the id. Two events on one byte would only wait for each other.
+const ID_BITS: u32 = off_t::BITS - 3;
+
+const TURN: off_t = 2 << ID_BITS;
+
 fn offset_of(right: Right, id: &EventId) -> off_t {
-    let bits = off_t::BITS - 2;
-    let number = row_key(id).iter().fold(0_u64, |number, &byte| number << 8 | u64::from(byte)) & ((1 << bits) - 1);
+    let number = row_key(id).iter().fold(0_u64, |number, &byte| number << 8 | u64::from(byte)) & ((1 << ID_BITS) - 1);
     let right = match right {
         Right::HandOver => 0,
-        Right::Notice => 1,
+        Right::Notice => 1 << ID_BITS,
     };
-    (number | right << bits) as off_t
+    number as off_t | right
 }

@@ -42,14 +42,17 @@ impl LedgerError {
         Self { detail: format!("cannot {doing} {}: {error}{advice}", path.display()), full }
     }
 
+    /// Somebody else writes to the database, for too long.
+    pub(super) fn locked(path: &Path) -> Self {
+        let holder = lock_holder(path).unwrap_or_else(|| "another process".to_owned());
+        Self::new(format!("ledger {} is locked by {holder}: end it, or wait until it is done", path.display()))
+    }
+
     /// The database.
     pub(super) fn database(path: &Path, error: &rusqlite::Error) -> Self {
         let name = path.display();
         let (detail, full) = match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                let holder = lock_holder(path).unwrap_or_else(|| "another process".to_owned());
-                (format!("ledger {name} is locked by {holder}: end it, or wait until it is done"), false)
-            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => return Self::locked(path),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (corrupt(path, &error.to_string()), false),
             Some(ErrorCode::DiskFull) => {
                 (format!("ledger {name} cannot be written, the disk is full: free space there"), true)

@@ -11,7 +11,7 @@ use super::held_sweep::{self, Purged};
 use super::shared::Shared;
 use super::{Ledger, held_json};
 use crate::app::EventId;
-use crate::durable::{self, Part};
+use crate::durable::{self, Access, Part};
 use crate::mail::{Content, Envelope, Message, Recipient};
 
 /// The message as it came in, in the directory of a copy.
@@ -104,6 +104,11 @@ impl Ledger {
         .await
     }
 
+    /// How many copies are kept, and what they take on disk in octets.
+    pub async fn held_totals(&self) -> Result<(u64, u64), LedgerError> {
+        self.blocking(|shared| held_sweep::totals(shared).map(|copies| (copies.kept, copies.kept_size))).await
+    }
+
     /// What is known of one copy; `None` if there is none of this id.
     pub async fn held_show(&self, id: &EventId) -> Result<Option<HeldRecord>, LedgerError> {
         let id = id.clone();
@@ -156,7 +161,7 @@ fn write(shared: &Arc<Shared>, record: &HeldRecord, content: &Content) -> Result
     let write_message = |out: &mut dyn Write| content.write_to(out);
     let write_record = |out: &mut dyn Write| out.write_all(&text);
     let parts = [Part { name: MESSAGE, write: &write_message }, Part { name: RECORD, write: &write_record }];
-    durable::write_directory(base, record.id.as_str(), &parts).map_err(cannot)?;
+    durable::write_directory(base, record.id.as_str(), Access::GroupReads, &parts).map_err(cannot)?;
     // A copy that was there already must not be swept as an old one right after it was promised to be safe.
     let _ =
         File::open(base.join(record.id.as_str()).join(RECORD)).and_then(|file| file.set_modified(SystemTime::now()));

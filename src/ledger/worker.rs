@@ -18,6 +18,9 @@ use super::shared::{Shared, seconds};
 /// Requests in one transaction at most: it must not hold the write lock for long.
 const BATCH: usize = 256;
 
+/// How long other processes may be before us in the queue. Each takes an fsync.
+const TURN_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long until what could not be written down is tried again, if nobody asks anything in the meantime.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -214,6 +217,9 @@ impl Clerk {
 
 fn transact(database: &mut Database, shared: &Shared, jobs: Vec<&mut Box<dyn Job>>) -> Result<(), Failure> {
     let now = seconds(SystemTime::now());
+    let Some(_turn) = shared.claims.turn(TURN_PATIENCE)? else {
+        return Err(LedgerError::locked(&shared.paths.database).into());
+    };
     let facts: Vec<_> = shared.facts().iter().map(|fact| fact.row()).collect();
     database.set_durable(!facts.is_empty() || jobs.iter().any(|job| job.records()))?;
     let transaction = database.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -1,10 +1,11 @@
 //! One person, one limit: the canonical form of a sender address.
 
+use crate::auth::comparable_domain;
 use crate::mail::Address;
 
-/// The address with BATV, SRS and a sub-address folded, in lower case: two addresses with the same canonical form reach the same
-/// person, or may, and share one limit.
-pub fn canonical_sender(address: &Address) -> String {
+/// The address with BATV, SRS and a sub-address folded, in lower case, its domain in A-labels: two addresses with the same
+/// canonical form reach the same person, or may, and share one limit.
+pub fn canonical_sender(address: &Address) -> Address {
     let local = address.local().trim_matches('"');
     let domain = address.domain();
     let (local, domain) = unwrap_srs(local).unwrap_or((unwrap_batv(local), domain));
@@ -12,7 +13,9 @@ pub fn canonical_sender(address: &Address) -> String {
     // Folding what stands after + or - too often only shares a limit; folding it too seldom sends a second notice. A minus stands in
     // many ordinary names, so only the plus is folded.
     let base = local.split('+').next().filter(|base| !base.is_empty()).unwrap_or(local);
-    format!("{}@{}", base.to_lowercase(), domain.to_lowercase())
+    let domain = comparable_domain(domain).unwrap_or_else(|| domain.to_lowercase());
+    // What is no address without its quotes keeps its wrapping.
+    Address::parse(&format!("{}@{domain}", base.to_lowercase())).unwrap_or_else(|| address.clone())
 }
 
 /// `prvs=TAG=local` (draft-levine-smtp-batv), also `prvs=local/TAG` and `btv1==TAG==local` (Barracuda).
@@ -72,9 +75,12 @@ mod tests {
             ("SRS0 of BATV", "SRS0=H=T=example.org=prvs=1=jane@f.example", "jane@example.org"),
             ("broken SRS", "SRS0=x@example.org", "srs0=x@example.org"),
             ("only a tag", "+x@example.org", "+x@example.org"),
+            ("quotes without need", "\"jane\"@example.org", "jane@example.org"),
+            ("quotes in need", "\"Jane Doe\"@example.org", "\"Jane Doe\"@example.org"),
+            ("U-label", "jane@Bücher.example", "jane@xn--bcher-kva.example"),
         ];
         for (name, address, canonical) in rows {
-            assert_eq!(canonical_sender(&Address::parse(address).expect(name)), canonical, "{name}");
+            assert_eq!(canonical_sender(&Address::parse(address).expect(name)).as_str(), canonical, "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The reject notice: may we ([`policy`]), what it says (`render`), sending it (`submit`).
+//! The reject notice: may we (`policy`), what it says (`render`), sending it (`submit`).
 //!
 //! Writes to nobody whom SPF or DKIM does not prove. A notice that cannot be handed to the local MTA is an error, and the
 //! message is deferred; it is never dropped in silence.
@@ -21,7 +21,7 @@ pub use policy::Withheld;
 use self::render::{Mailer, Templates};
 use self::submit::LocalMta;
 use crate::app::EventId;
-use crate::auth::Authentication;
+use crate::auth::{Authentication, comparable_domain};
 use crate::config::{Config, ConfigError, NoticeConfig};
 use crate::crash_point::crash_point;
 use crate::disposition::{Deferral, Rejection, Status};
@@ -116,6 +116,11 @@ impl Notifier {
         })
     }
 
+    /// What is wrong with the administrator's texts, for the `check` command; `None` where there are none.
+    pub fn template_faults(&self) -> Option<Vec<String>> {
+        self.templates.faults()
+    }
+
     /// Writes the notice if it may be written, at most once for an event. The sender is examined only if everything cheaper
     /// says yes.
     pub async fn notify(
@@ -133,8 +138,8 @@ impl Notifier {
         let to = proof.address();
         let request = NoticeRequest {
             id: rejected.id.clone(),
-            canonical: canonical_sender(to),
-            domain: to.domain().to_ascii_lowercase(),
+            canonical: canonical_sender(to).to_string(),
+            domain: comparable_domain(to.domain()).unwrap_or_else(|| to.domain().to_lowercase()),
         };
         let sent = || NoticeOutcome::Sent { to: to.to_string() };
         let slot = match ledger.reserve_notice(request).await.map_err(|error| ledger_failed(&error))? {
@@ -145,10 +150,9 @@ impl Notifier {
             Reservation::DomainLimit => return Ok(NoticeOutcome::Withheld(Withheld::DomainLimit)),
             Reservation::TotalLimit => return Ok(NoticeOutcome::Withheld(Withheld::TotalLimit)),
         };
-        let notice = render::render(&self.mailer, &self.hostname, &self.templates, rejected, &proof);
-        let submitted = match tokio::time::timeout_at(deadline, self.mta.submit(to, &notice)).await {
-            Ok(submitted) => submitted,
-            Err(_) => Err("no answer within the deadline".to_owned()),
+        let submitted = match render::render(&self.mailer, &self.hostname, &self.templates, rejected, &proof) {
+            Ok(notice) => self.mta.submit(to, &notice, deadline).await,
+            Err(error) => Err(format!("it cannot be built: {error}")),
         };
         if let Err(why) = submitted {
             // A failure to take the reservation back is not worse: it runs out by itself.
@@ -189,7 +193,7 @@ impl Notifier {
         if !self.config.enabled {
             return Err(Withheld::Off);
         }
-        policy::without_proof(envelope, message, routes)?;
+        policy::without_proof(envelope, message, routes, self.mailer.address())?;
         policy::proven(&*authentication.await)
     }
 }

@@ -5,10 +5,13 @@
 
 use std::fmt;
 
+use super::canonical_sender;
 use crate::auth::{Authentication, SenderProof};
+use crate::config::{ScreenAction, ScreenConfig};
 use crate::mail::{Address, Envelope, Message, Sender};
 use crate::route::Routes;
-use crate::screen::marks;
+use crate::screen::{Screen, marks};
+use crate::trail::Trail;
 
 /// The field that every notice of ours carries.
 pub(super) const MARK: &str = "X-Mailhatch-Notice";
@@ -30,7 +33,7 @@ pub enum Withheld {
     OurNotice,
     /// The envelope sender is a role or a robot.
     Role(String),
-    /// The envelope sender is one of our mailboxes, or of our domains.
+    /// The envelope sender is one of our mailboxes or of our domains, or what notices come from.
     Own,
     /// The From domain asks to reject or quarantine what fails DMARC, and this fails.
     Dmarc,
@@ -85,8 +88,13 @@ impl fmt::Display for Withheld {
     }
 }
 
-/// Everything that can be known without asking the network.
-pub(super) fn without_proof(envelope: &Envelope, message: &Message, routes: &Routes) -> Result<(), Withheld> {
+/// Everything that can be known without asking the network. `from` is what notices come from.
+pub(super) fn without_proof(
+    envelope: &Envelope,
+    message: &Message,
+    routes: &Routes,
+    from: &Address,
+) -> Result<(), Withheld> {
     let sender = match &envelope.sender {
         Sender::Unknown => return Err(Withheld::UnknownSender),
         Sender::Null => return Err(Withheld::NullSender),
@@ -99,20 +107,23 @@ pub(super) fn without_proof(envelope: &Envelope, message: &Message, routes: &Rou
     if message.first(MARK).is_some() {
         return Err(Withheld::OurNotice);
     }
-    if let Some(mark) = unanswerable(message) {
+    if let Some(mark) = unanswerable(envelope, message) {
         return Err(Withheld::Machine(mark));
     }
-    if marks::is_role_or_robot(sender.local()) {
-        return Err(Withheld::Role(sender.local().to_owned()));
+    // BATV and SRS hide neither a robot nor ourselves: behind a forwarder a notice would come back to us.
+    let person = canonical_sender(sender);
+    if let Some(role) = [sender, &person].into_iter().find(|address| marks::is_role_or_robot(address.local())) {
+        return Err(Withheld::Role(role.local().to_owned()));
     }
-    if routes.is_own(sender) {
+    let is_from = [sender, &person].into_iter().any(|address| address.is_same_mailbox(from));
+    if is_from || routes.is_own(sender) || routes.is_own(&person) {
         return Err(Withheld::Own);
     }
     Ok(())
 }
 
 /// The mark of mail that nobody is to answer, if the message bears one.
-fn unanswerable(message: &Message) -> Option<String> {
+fn unanswerable(envelope: &Envelope, message: &Message) -> Option<String> {
     if marks::is_auto_submitted(message) {
         return Some("Auto-Submitted".to_owned());
     }
@@ -126,7 +137,13 @@ fn unanswerable(message: &Message) -> Option<String> {
         return Some("X-Auto-Response-Suppress".to_owned());
     }
     let is_report = message.content_type().is_some_and(|content_type| content_type.kind == "multipart/report");
-    is_report.then(|| "multipart/report".to_owned())
+    if is_report {
+        return Some("multipart/report".to_owned());
+    }
+    // The whole screen once more: a class that is configured to be delivered is still machine-made.
+    const ALL: ScreenAction = ScreenAction::Ignore;
+    let screen = Screen::new(ScreenConfig { auto_replies: ALL, bounces: ALL, reports: ALL });
+    screen.examine(envelope, message, &mut Trail::off()).map(|hit| hit.rule.to_owned())
 }
 
 /// Whether SPF or DKIM proves the envelope sender, and DMARC does not speak against it.
@@ -140,13 +157,34 @@ pub(super) fn proven(authentication: &Authentication) -> Result<SenderProof, Wit
     Ok(proof.clone())
 }
 
-/// RFC 5321 section 4.5.3.1: at most 254 octets of address; a domain that the world can resolve has a dot.
+/// RFC 5321 section 4.5.3.1: at most 254 octets of address; a domain that the world can resolve has a dot, and its last
+/// label is no number (RFC 3696 section 2).
 fn can_be_written_to(address: &Address) -> bool {
-    let domain = address.domain();
-    let labels = domain.split('.').collect::<Vec<_>>();
+    let labels = address.domain().split('.').collect::<Vec<_>>();
     let good_label = |label: &&str| {
         let good = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
         !label.is_empty() && label.len() <= 63 && label.chars().all(good)
     };
-    address.as_str().len() <= 254 && labels.len() > 1 && labels.iter().all(good_label)
+    let numeric_top = labels.last().is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit()));
+    address.as_str().len() <= 254
+        && labels.len() > 1
+        && labels.iter().all(good_label)
+        && !numeric_top
+        && is_local_part(address.local())
+}
+
+/// RFC 5321 section 4.1.2 with RFC 6531 section 3.3. What is no local part would be refused by our own MTA each time, and the
+/// message deferred for days. Dots may stand anywhere: some providers give such addresses away.
+fn is_local_part(local: &str) -> bool {
+    if let Some(inside) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        let mut characters = inside.chars();
+        while let Some(c) = characters.next() {
+            if c == '"' || (c == '\\' && characters.next().is_none()) {
+                return false;
+            }
+        }
+        return local.len() > 2;
+    }
+    let good = |c: char| c.is_alphanumeric() || !c.is_ascii() || ".!#$%&'*+-/=?^_`{|}~".contains(c);
+    local.chars().all(good)
 }

@@ -13,7 +13,7 @@ use mail_builder::mime::{BodyPart, MimePart};
 use super::Rejected;
 use super::policy::MARK;
 use crate::auth::SenderProof;
-use crate::mail::Address;
+use crate::mail::{Address, Message};
 
 /// Octets of the message's header that go back.
 const HEADER_BACK: usize = 32 * 1024;
@@ -41,6 +41,11 @@ impl Mailer {
         let name = name.filter(|name| !name.is_empty()).map(str::to_owned);
         Ok(Self { name, address })
     }
+
+    /// What notices come from.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
 }
 
 /// The administrator's own texts, by rule and language, before ours.
@@ -55,6 +60,9 @@ struct Template {
     text: String,
 }
 
+/// The rules by which a message is rejected, and so gets a notice.
+const RULES: [&str; 3] = ["unknown-address", "too-large", "app-reject"];
+
 const SUBJECT: &str = "Auto: your message was not delivered";
 
 const TEXT: &str = "\
@@ -68,12 +76,13 @@ was not delivered. The reason:
 
     {reason}
 
-What to do: {advice}
+{advice}
 
 If you think that this is a mistake, write to {postmaster}.
 
-This message was written by a program, because the address that your message
-came from was proven to be yours. No copy of your message is attached.
+This message was written by a program. It is sent only where it is proven that
+the message came from your address or your domain. The header of your message
+is attached, its text is not.
 ";
 
 impl Templates {
@@ -82,31 +91,95 @@ impl Templates {
         Self { directory }
     }
 
-    /// The text for a rule. An unreadable file is passed over: a notice in our words is better than none.
+    /// What is wrong with the files, a sentence each; `None` where no directory is configured.
+    pub fn faults(&self) -> Option<Vec<String>> {
+        let directory = self.directory.as_ref()?;
+        let entries = match std::fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) => {
+                return Some(vec![format!("{} (notice.templates) cannot be read: {error}", directory.display())]);
+            }
+        };
+        let mut faults = Vec::new();
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let mut words = name.split('.');
+            let rule = words.next().unwrap_or_default();
+            if !name.ends_with(".txt") || !(RULES.contains(&rule) || rule == "default") {
+                faults.push(format!(
+                    "{name} is never used: a file is named RULE.txt or RULE.LANGUAGE.txt, with one of {}, default",
+                    RULES.join(", ")
+                ));
+                continue;
+            }
+            match std::fs::read_to_string(&path) {
+                Ok(content) if Template::read(&content).is_none() => {
+                    faults.push(format!("{name} has no text, so it is passed over"))
+                }
+                Ok(_) => {}
+                Err(error) => faults.push(format!("{name} cannot be read, so it is passed over: {error}")),
+            }
+        }
+        faults.sort();
+        Some(faults)
+    }
+
+    /// The text for a rule. A file that is empty or no UTF-8 is passed over: a notice in our words is better than none.
     fn find(&self, rule: &str, language: Option<&str>) -> Template {
-        let ours = || Template { subject: SUBJECT.to_owned(), text: TEXT.replace("{advice}", advice(rule)) };
+        let ours = || Template { subject: SUBJECT.to_owned(), text: TEXT.to_owned() };
         let Some(directory) = &self.directory else { return ours() };
-        let names = [rule, "default"].into_iter().flat_map(|name| {
+        let mut names = [rule, "default"].into_iter().flat_map(|name| {
             let translated = language.map(|language| format!("{name}.{language}.txt"));
             translated.into_iter().chain([format!("{name}.txt")])
         });
-        let read = names.filter_map(|name| std::fs::read_to_string(directory.join(name)).ok()).next();
-        let Some(read) = read else { return ours() };
-        match read.strip_prefix("Subject:").and_then(|rest| rest.split_once('\n')) {
-            Some((subject, text)) => {
-                Template { subject: subject.trim().to_owned(), text: text.trim_start().to_owned() }
-            }
-            None => Template { subject: SUBJECT.to_owned(), text: read },
-        }
+        names.find_map(|name| Template::read(&std::fs::read_to_string(directory.join(name)).ok()?)).unwrap_or_else(ours)
     }
 }
 
+impl Template {
+    /// A file's content: a first line `Subject: …`, if it likes, and the text.
+    fn read(content: &str) -> Option<Self> {
+        let content = content.strip_prefix('\u{feff}').unwrap_or(content);
+        let template = match content.strip_prefix("Subject:").and_then(|rest| rest.split_once('\n')) {
+            Some((subject, text)) => Self { subject: subject.trim().to_owned(), text: text.trim_start().to_owned() },
+            None => Self { subject: SUBJECT.to_owned(), text: content.to_owned() },
+        };
+        (!template.text.trim().is_empty()).then_some(template)
+    }
+}
+
+/// The text with its placeholders filled in, in one go: a value that looks like a placeholder stays what it is.
+fn fill(text: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(text.len() + 256);
+    let mut rest = text;
+    while let Some(start) = rest.find('{') {
+        filled.push_str(&rest[..start]);
+        rest = &rest[start..];
+        match values.iter().find(|(name, _)| rest[1..].strip_prefix(name).is_some_and(|after| after.starts_with('}'))) {
+            Some((name, value)) => {
+                filled.push_str(value);
+                rest = &rest[name.len() + 2..];
+            }
+            None => {
+                filled.push('{');
+                rest = &rest[1..];
+            }
+        }
+    }
+    filled + rest
+}
+
+/// What to do, as a paragraph.
 fn advice(rule: &str) -> &'static str {
     match rule {
-        "too-large" => "send it again without large attachments.",
-        "app-reject" => "see the reason above.",
+        "too-large" => "What to do: send it again without large attachments.",
+        "app-reject" => {
+            "What to do: the reason comes from the application behind this address. If it names\n\
+                         something that you can change, change it and write again."
+        }
         _ => {
-            "check the address for a typing mistake. If you replied to a message, it may\nbe too old, or its address was cut: use the web interface instead."
+            "What to do: check the address for a typing mistake. If you replied to a message,\n\
+             it may be too old, or its address was cut: use the web interface instead."
         }
     }
 }
@@ -127,19 +200,21 @@ pub(super) fn render(
     templates: &Templates,
     rejected: Rejected<'_>,
     proof: &SenderProof,
-) -> Vec<u8> {
+) -> std::io::Result<Vec<u8>> {
     let Rejected { id, message, recipient, rejection, .. } = rejected;
     let original = recipient.original.as_deref().unwrap_or(&recipient.address);
     let template = templates.find(rejection.rule, language(rejected).as_deref());
-    let text = template
-        .text
-        .replace("{postmaster}", mailer.address.as_str())
-        .replace("{recipient}", &printable(original))
-        .replace("{reason}", &printable(&rejection.reason));
+    let values = [
+        ("recipient", &*printable(original)),
+        ("reason", &*printable(&rejection.reason)),
+        ("advice", advice(rejection.rule)),
+        ("postmaster", mailer.address.as_str()),
+    ];
+    let text = fill(&template.text, &values);
     let parts = vec![
         MimePart::new(ContentType::new("text/plain").attribute("charset", "utf-8"), BodyPart::Text(text.into())),
         status_part(hostname, rejected),
-        header_part(message.header()),
+        header_part(message),
     ];
     let report = ContentType::new("multipart/report")
         .attribute("report-type", "delivery-status")
@@ -160,7 +235,7 @@ pub(super) fn render(
         references.push(message_id.clone());
         builder = builder.in_reply_to(message_id).references(MessageId::new_list(references.into_iter()));
     }
-    builder.body(MimePart::new(report, BodyPart::Multipart(parts))).write_to_vec().unwrap_or_default()
+    builder.body(MimePart::new(report, BodyPart::Multipart(parts))).write_to_vec()
 }
 
 fn status_part<'a>(hostname: &str, rejected: Rejected<'_>) -> MimePart<'a> {
@@ -185,14 +260,27 @@ fn status_part<'a>(hostname: &str, rejected: Rejected<'_>) -> MimePart<'a> {
     MimePart::new(ContentType::new(content_type), BodyPart::Text(status.into())).transfer_encoding(encoding)
 }
 
-/// RFC 6522 section 4: the header alone.
-fn header_part<'a>(header: &[u8]) -> MimePart<'a> {
-    let end = match header.len() {
-        length if length <= HEADER_BACK => length,
-        _ => header[..HEADER_BACK].iter().rposition(|&b| b == b'\n').map_or(HEADER_BACK, |newline| newline + 1),
-    };
-    let text = String::from_utf8_lossy(&header[..end]).replace('\0', "\u{fffd}");
-    MimePart::new(ContentType::new("text/rfc822-headers"), BodyPart::Text(text.trim_end().to_owned().into()))
+/// RFC 6522 section 4: the header alone, field by field. What stands in the header and is no field may be text of the body
+/// whose empty line got lost.
+fn header_part<'a>(message: &Message) -> MimePart<'a> {
+    let mut header = String::new();
+    for field in message.fields() {
+        let value =
+            String::from_utf8_lossy(field.raw()).replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}");
+        if header.len() + field.name().len() + value.len() > HEADER_BACK {
+            continue;
+        }
+        header.push_str(field.name());
+        header.push(':');
+        for (number, line) in value.split('\n').enumerate() {
+            if number > 0 {
+                header.push_str(if line.starts_with([' ', '\t']) { "\r\n" } else { "\r\n " });
+            }
+            header.push_str(line);
+        }
+        header.push_str("\r\n");
+    }
+    MimePart::new(ContentType::new("text/rfc822-headers"), BodyPart::Text(header.into()))
 }
 
 /// The first language the sender's program asks for (RFC 3282).
@@ -209,6 +297,16 @@ fn is_safe_id(id: &str) -> bool {
     id.len() <= LONGEST_ID && id.bytes().all(|b| (b'!'..=b'~').contains(&b) && !matches!(b, b'<' | b'>'))
 }
 
+/// Text of a stranger on one line: without control characters, and short enough for a line of mail (RFC 5322 section 2.1.1)
+/// with a field's name before it.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(1000).collect()
+    const MOST: usize = 900;
+    let mut line = String::new();
+    for c in text.chars() {
+        if line.len() + c.len_utf8() > MOST {
+            break;
+        }
+        line.push(if c.is_control() { ' ' } else { c });
+    }
+    line
 }

@@ -8,10 +8,14 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter, RcptParameter};
 
+use tokio::time::{Instant, timeout, timeout_at};
+
 use crate::mail::Address;
 
-/// One step of the dialogue may take so long.
-const STEP: Duration = Duration::from_secs(20);
+/// Connecting to a server on this machine takes no longer, unless it is ill.
+const CONNECT: Duration = Duration::from_secs(20);
+/// How long we wait for the answer to QUIT, which changes nothing any more.
+const QUIT: Duration = Duration::from_secs(1);
 
 /// The MTA on this machine.
 #[derive(Debug)]
@@ -31,16 +35,15 @@ impl LocalMta {
     }
 
     /// Hands one notice over under the null sender (RFC 3464 section 2, RFC 5321 section 4.5.5). It is done when the MTA has
-    /// answered 250 to the message.
-    pub async fn submit(&self, to: &Address, notice: &[u8]) -> Result<(), String> {
-        let mut connection = AsyncSmtpConnection::connect_tokio1(&*self.server, Some(STEP), &self.hello, None, None)
+    /// answered 250 to the message, whatever comes after: else the second try would send it twice.
+    pub async fn submit(&self, to: &Address, notice: &[u8], deadline: Instant) -> Result<(), String> {
+        let late = |_| "no answer within the deadline".to_owned();
+        let connect = AsyncSmtpConnection::connect_tokio1(&*self.server, Some(CONNECT), &self.hello, None, None);
+        let mut connection = timeout_at(deadline, connect).await.map_err(late)?.map_err(|error| error.to_string())?;
+        let submitted = timeout_at(deadline, self.dialogue(&mut connection, to, notice))
             .await
-            .map_err(|error| error.to_string())?;
-        let submitted = self.dialogue(&mut connection, to, notice).await;
-        match submitted {
-            Ok(()) => drop(connection.quit().await),
-            Err(_) => connection.abort().await,
-        }
+            .unwrap_or_else(|error| Err(late(error)));
+        let _ = timeout(QUIT, connection.abort()).await;
         submitted
     }
 
@@ -48,9 +51,10 @@ impl LocalMta {
         let text = |error: lettre::transport::smtp::Error| error.to_string();
         let server = connection.server_info().clone();
         let mut of_mail = Vec::new();
-        if !to.as_str().is_ascii() {
+        let header = notice.windows(4).position(|four| four == b"\r\n\r\n").map_or(notice, |end| &notice[..end]);
+        if !to.as_str().is_ascii() || !header.is_ascii() {
             if !server.supports_feature(Extension::SmtpUtfEight) {
-                return Err("it does not speak SMTPUTF8, which the sender's address needs".to_owned());
+                return Err("it does not speak SMTPUTF8, which an address in this notice needs".to_owned());
             }
             of_mail.push(MailParameter::SmtpUtfEight);
         }

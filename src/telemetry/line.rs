@@ -33,6 +33,9 @@ impl Level {
     }
 }
 
+/// Characters of one value.
+const LONGEST_VALUE: usize = 1000;
+
 /// One log line.
 #[derive(Clone, Debug)]
 pub struct LogLine {
@@ -54,9 +57,14 @@ impl LogLine {
         line
     }
 
-    /// Adds a field.
+    /// Adds a field; a stranger's megabyte is clipped.
     pub fn put(&mut self, name: &'static str, value: impl Display) {
-        self.fields.push((name, value.to_string()));
+        let mut value = value.to_string();
+        if let Some((end, _)) = value.char_indices().nth(LONGEST_VALUE) {
+            value.truncate(end);
+            value.push('…');
+        }
+        self.fields.push((name, value));
     }
 
     /// Adds a field if there is a value.
@@ -126,6 +134,13 @@ impl Display for Logfmt<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_value_is_clipped() {
+        let mut line = LogLine::new(Level::Info);
+        line.put("message_id", "é".repeat(1_000_000));
+        assert_eq!(line.render(LogFormat::Logfmt).chars().count(), "message_id=…".chars().count() + LONGEST_VALUE);
+    }
 
     #[test]
     fn a_hostile_value_stays_one_value_on_one_line() {

@@ -1,18 +1,24 @@
-//! Where the story is told: log lines to syslog, journald or standard error; metrics.
+//! Where the story is told: log lines to syslog, journald or standard error; metrics for Prometheus.
 //!
 //! Never fails a message: a log that cannot be written is counted and dropped.
 
 mod line;
+mod metrics;
+mod scrape;
 mod syslog;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 pub use line::{Level, LogLine};
+pub use metrics::{Metrics, OpenConnection, TimedStep};
+pub use scrape::{MetricsListener, Refresh};
 
 use self::syslog::Syslog;
 use crate::config::{LogConfig, LogFormat, LogTarget};
+use crate::disposition::Outcome;
 
 /// Writes log lines.
 #[derive(Debug)]
@@ -22,6 +28,7 @@ pub struct Telemetry {
     /// Lines that wait for [`Telemetry::release`].
     waiting: Option<Mutex<Vec<String>>>,
     dropped: AtomicU64,
+    metrics: Option<Arc<Metrics>>,
 }
 
 #[derive(Debug)]
@@ -41,12 +48,24 @@ impl Telemetry {
             LogTarget::Stderr => Sink::Stderr,
             LogTarget::Syslog => Sink::Syslog(Mutex::new(Syslog::new("/dev/log"))),
         };
-        Self { format: config.format, sink, waiting: None, dropped: AtomicU64::new(0) }
+        Self { format: config.format, sink, waiting: None, dropped: AtomicU64::new(0), metrics: None }
+    }
+
+    /// Counts too, for a service that is there to be asked.
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
     }
 
     /// Writes nothing: for `demo` and `explain`, whose output is their own.
     pub fn silent() -> Self {
-        Self { format: LogFormat::Logfmt, sink: Sink::Nowhere, waiting: None, dropped: AtomicU64::new(0) }
+        Self {
+            format: LogFormat::Logfmt,
+            sink: Sink::Nowhere,
+            waiting: None,
+            dropped: AtomicU64::new(0),
+            metrics: None,
+        }
     }
 
     /// The same for `pipe`: what goes to standard error waits until the answer is written, because Postfix reads both as
@@ -67,7 +86,40 @@ impl Telemetry {
         };
         if !written {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            if let Some(metrics) = &self.metrics {
+                metrics.log_line_dropped();
+            }
         }
+    }
+
+    /// Counts the answer for one recipient; without metrics it costs nothing.
+    pub fn count(&self, outcome: &Outcome) {
+        if let Some(metrics) = &self.metrics {
+            metrics.count(outcome);
+        }
+    }
+
+    /// Notes how long a step took; without metrics it costs nothing.
+    pub fn observe(&self, step: TimedStep, duration: Duration) {
+        if let Some(metrics) = &self.metrics {
+            metrics.observe(step, duration);
+        }
+    }
+
+    /// Does a step and notes how long it took.
+    pub fn time<T>(&self, step: TimedStep, work: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let done = work();
+        self.observe(step, started.elapsed());
+        done
+    }
+
+    /// Waits for a step and notes how long it took.
+    pub async fn timed<T>(&self, step: TimedStep, work: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        let done = work.await;
+        self.observe(step, started.elapsed());
+        done
     }
 
     /// Writes the lines that waited for the answer.

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use mailhatch::app::Event;
 use mailhatch::auth::{AuthResult, Authentication, DkimOutcome};
 use mailhatch::mail::{Envelope, Sender};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{KEY, Setup};
@@ -213,6 +214,50 @@ async fn deep_nesting_ends_in_an_event() {
         for message in [multiparts, messages, encoded, digests] {
             let got = message_of("[\"body\", \"attachments\"]", format!("{message}Subject: x\r\n\r\nText")).await;
             assert!(got["attachments"].is_array(), "{name}");
+        }
+    }
+}
+
+/// Whether the event of any bytes can be written and read; the mail is never at fault.
+async fn is_written(setup: &Setup, message: Vec<u8>) -> bool {
+    let event = setup.event(KEY, message.clone());
+    let Ok(json) = serde_json::from_str::<Value>(&written(setup, &event).await) else { return false };
+    // The next message may have the same id: an event that is there is not written again.
+    fs::remove_dir_all(setup.directory.path().join(event.id.as_str())).unwrap();
+    let raw = json["data"]["raw"].as_str().and_then(|raw| STANDARD.decode(raw).ok());
+    raw == Some(message) && json["data"]["message"]["attachments"].is_array()
+}
+
+#[test]
+fn any_bytes_are_an_event() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let setup = spool("[\"body\", \"attachments\", \"raw\"]");
+    let splice = (0..MIXED.len(), 0..40_usize, proptest::collection::vec(any::<u8>(), 0..20));
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) };
+    proptest!(config, |(splices in proptest::collection::vec(splice, 1..6))| {
+        let mut message = MIXED.as_bytes().to_vec();
+        for (start, length, bytes) in splices {
+            let start = start.min(message.len());
+            let end = (start + length).min(message.len());
+            message.splice(start..end, bytes);
+        }
+        prop_assert!(runtime.block_on(is_written(&setup, message)));
+    });
+}
+
+#[tokio::test]
+async fn every_mail_of_the_corpus_is_an_event() {
+    let Some(corpus) = std::env::var_os("MAILHATCH_CORPUS") else { return };
+    let setup = spool("[\"body\", \"attachments\", \"raw\"]");
+    let mut folders = vec![std::path::PathBuf::from(corpus).join("mail")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                assert!(is_written(&setup, fs::read(&path).unwrap()).await, "{}", path.display());
+            }
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Every fault of an application, and what it is taken for.
 
-use std::time::Duration;
-
 use mailhatch::app::AppError;
 use mailhatch::disposition::Status;
 
@@ -92,12 +90,16 @@ async fn a_socket_that_is_not_there_says_so() {
 }
 
 #[tokio::test]
-async fn retry_after_is_passed_on() {
-    let server = HttpServer::tcp(|_| Reply::new(503, "text/plain", "maintenance").with_header("Retry-After", "120"));
+async fn retry_after_is_passed_on_and_honoured() {
+    let server = HttpServer::tcp(|_| Reply::new(503, "text/plain", "maintenance").with_header("Retry-After", "3600"));
     let setup = Setup::webhook(server.url(), "");
-    let error = setup.app().hand_over(&setup.event(super::KEY, reply())).await.expect_err("unavailable");
-    let AppError::Unavailable { retry_after, .. } = error else { panic!("{error:?}") };
-    assert_eq!(retry_after, Some(Duration::from_secs(120)));
+    let app = setup.app();
+    for _ in 0..3 {
+        let error = app.hand_over(&setup.event(super::KEY, reply())).await.expect_err("unavailable");
+        let AppError::Unavailable { retry_after, detail, .. } = error else { panic!("{error:?}") };
+        assert!(retry_after.is_some() && detail.contains("Retry-After: 3600 s"), "{detail}");
+    }
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]

@@ -78,12 +78,14 @@ async fn the_connection_is_kept_and_every_token_is_new() {
     let server = HttpServer::tcp(gitlab);
     let setup = Setup::gitlab(server.url());
     let app = setup.app();
-    for _ in 0..5 {
+    for _ in 0..50 {
         app.hand_over(&setup.event(KEY, reply())).await.expect("delivered");
     }
     let tokens: std::collections::HashSet<_> =
         server.requests().iter().map(|request| request.header("gitlab-mailroom-api-request").to_owned()).collect();
-    assert_eq!((server.connections(), tokens.len()), (1, 5));
+    assert_eq!(tokens.len(), 50);
+    // Not always 1: on a busy machine a connection may be idle for so long that we close it.
+    assert!(server.connections() < 10, "{} connections", server.connections());
 }
 
 #[tokio::test]

@@ -2,6 +2,9 @@
 //!
 //! The rows name what GitLab's receiver and the Ruby mail gem do (`lib/gitlab/email/receiver.rb`, mail 2.7.1 and 2.8.1).
 
+use std::sync::Arc;
+
+use mailhatch::app::App;
 use proptest::prelude::*;
 
 use super::{GITLAB_SECRET, KEY, Setup};
@@ -12,6 +15,7 @@ const OTHER: &str = "00000000000000000000000000000000";
 struct Gitlab {
     server: HttpServer,
     setup: Setup,
+    app: Arc<dyn App>,
 }
 
 impl Gitlab {
@@ -19,13 +23,14 @@ impl Gitlab {
         let server = HttpServer::tcp(|_| Reply::json(200, r#"{"success":true}"#));
         let settings = format!("kind = \"gitlab\"\nurl = \"{}\"\nSECRET", server.url());
         let setup = Setup::with_address(address, &settings, GITLAB_SECRET);
-        Self { server, setup }
+        let app = setup.app();
+        Self { server, setup, app }
     }
 
     /// What GitLab gets of a message.
     async fn gets(&self, message: &[u8]) -> Vec<u8> {
         let event = self.setup.event(KEY, message.to_vec());
-        self.setup.app().hand_over(&event).await.expect("delivered");
+        self.app.hand_over(&event).await.expect("delivered");
         self.server.last_request().body
     }
 }

@@ -2,7 +2,6 @@
 
 mod events;
 mod faults;
-mod gate;
 mod gitlab;
 mod gitlab_lookup;
 mod spool;
@@ -44,9 +43,11 @@ impl Setup {
         let settings = settings
             .replace("SECRET", &format!("secret_file = {:?}", file.display().to_string()))
             .replace("DIR", &directory.path().display().to_string());
+        // A machine that is busy with other things must not turn into a fault of the application.
+        let timeout = if settings.contains("timeout") { "" } else { "timeout = \"1h\"\n" };
         let text = format!(
             "[[mailbox]]\nname = \"incoming_email\"\naddress = \"{address}\"\napp = \"app\"\n\
-             [[app]]\nname = \"app\"\n{settings}\n"
+             [[app]]\nname = \"app\"\n{settings}\n{timeout}"
         );
         let config = Config::parse(Path::new("mailhatch.toml"), &text).expect("configuration");
         Self { config, directory }

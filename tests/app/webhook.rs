@@ -44,7 +44,6 @@ async fn an_event_is_signed_small_or_large() {
         let json: Value = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(STANDARD.decode(json["data"]["raw"].as_str().unwrap()).unwrap(), message.into_bytes(), "{size}");
     }
-    assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]
@@ -117,7 +116,7 @@ async fn every_answer_has_its_meaning() {
 #[tokio::test]
 async fn an_application_that_stops_reading_a_large_event_is_unavailable() {
     let server = Fault::ClosedWithoutAnswer.start();
-    let setup = Setup::webhook(server.url(), "parts = [\"raw\"]\ntimeout = \"5s\"");
+    let setup = Setup::webhook(server.url(), "parts = [\"raw\"]");
     let event = setup.event(KEY, format!("{}{}", reply(), "x".repeat(1_000_000)));
     let error = setup.app().hand_over(&event).await.expect_err("unavailable");
     assert!(matches!(error, AppError::Unavailable { .. }), "{error:?}");

@@ -86,6 +86,7 @@ impl Service {
             command_timeout: Duration::from_secs(60),
             data_timeout: Duration::from_secs(60),
             drain: Duration::from_secs(60),
+            metrics: None,
             log: Arc::new(move |line| lines.lock().unwrap().push(line)),
         };
         change(&mut settings);

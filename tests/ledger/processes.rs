@@ -6,6 +6,7 @@ use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use mailhatch::ledger::{Begin, Ledger, NoticeRequest, Reservation};
 
@@ -144,19 +145,23 @@ async fn race(ledger: &Ledger, state: &Path) {
     wait();
     for number in 0..EVENTS {
         loop {
-            match ledger.begin(&id(number)).await.expect("begun") {
+            // An error is a deferral: the MTA tries again.
+            let Ok(begin) = ledger.begin(&id(number)).await else { continue };
+            match begin {
                 Begin::New(claim) => {
                     let mut application =
                         OpenOptions::new().append(true).open(state.join("application")).expect("open");
                     writeln!(application, "{number}").expect("handed over");
-                    ledger.finish(claim).await.expect("recorded");
+                    // Not recorded at once, it is recorded later.
+                    let _ = ledger.finish(claim).await;
                     break;
                 }
                 Begin::Delivered(_) => break,
-                Begin::InFlight => tokio::task::yield_now().await,
+                Begin::InFlight => tokio::time::sleep(Duration::from_millis(5)).await,
             }
         }
     }
+    while ledger.settle().await.is_err() {}
     say("done");
 }
 
@@ -188,11 +193,18 @@ async fn notices(ledger: &Ledger, first: u128) {
     wait();
     let mut sent = 0;
     for number in first..first + 8 {
-        if let Reservation::Granted(claim) = ledger.reserve_notice(request(number)).await.expect("answer") {
-            ledger.confirm_notice(claim).await.expect("recorded");
+        let reservation = loop {
+            // An error is a deferral: the MTA tries again.
+            if let Ok(reservation) = ledger.reserve_notice(request(number)).await {
+                break reservation;
+            }
+        };
+        if let Reservation::Granted(claim) = reservation {
+            let _ = ledger.confirm_notice(claim).await;
             sent += 1;
         }
     }
+    while ledger.settle().await.is_err() {}
     say(&sent.to_string());
 }
 

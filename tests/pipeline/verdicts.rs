@@ -60,6 +60,21 @@ fn each_verdict_is_said_the_same_by_both_ways() {
 }
 
 #[test]
+fn an_unproven_sender_is_deferred_while_dns_is_silent() {
+    // A closed port: the question is refused at once.
+    let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = spool_config()
+        .replace("method = \"off\"", &format!("method = \"verify\"\nnameservers = [\"{closed}\"]"))
+        .replace("app = \"spool\"", "app = \"spool\"\nunproven = \"hold\"");
+    let service = Service::start(&config);
+    let mut lmtp = service.lmtp();
+    lmtp.command("XFORWARD ADDR=203.0.113.7 HELO=mail.example.org", "250");
+    let reply = lmtp.send(JANE, &[REPLY_ADDRESS], &message("", "hi")).remove(0);
+    assert!(reply.starts_with("451 4.4.3 deferred: dns ("), "{reply}");
+    assert!(service.place.held().is_empty());
+}
+
+#[test]
 fn what_is_not_handed_over_is_held_whole() {
     let service = Service::start(&spool_config());
     let mail = message("Auto-Submitted: auto-replied\r\n", "away");

@@ -39,7 +39,7 @@ over_lmtp_and_pipe! {
         let site = Site::start(variant);
         let client = Client { address: "2001:db8::7", name: "[UNAVAILABLE]", helo: "[IPv6:2001:db8::7]" };
         let sent = Submission::new("jane@example.org", &["incoming+Key1@mail.example.com"], message("v6"));
-        let event = site.send_one(&sent.from_client(client));
+        let event = site.send_one(&sent.by_client(client));
         assert_eq!(event.text("/envelope/client/address"), Some("2001:db8::7"));
         assert_eq!(event.text("/envelope/client/helo"), Some("[IPv6:2001:db8::7]"));
         assert_eq!(event.text("/envelope/client/name"), None, "unknown is no name");

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::smtp::{Refused, Submission};
 
 /// How long anything may take before a test gives up; only a failing test waits so long.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(180);
 
 /// The user that pipe(8) and the service run as: it exists everywhere and is neither root nor Postfix's own.
 pub const USER: &str = "nobody";
@@ -78,10 +78,26 @@ impl Postfix {
 
     /// Sets parameters in main.cf; reloads if it runs.
     pub fn set(&self, parameters: &[&str]) {
-        self.command("postconf", &[&["-e"], parameters].concat());
+        if !parameters.is_empty() {
+            self.command("postconf", &[&["-e"], parameters].concat());
+        }
         if self.running {
             self.command("postfix", &["reload"]);
         }
+    }
+
+    /// Sends the mail of a domain another way, beside what is routed already.
+    pub fn route(&self, domain: &str, nexthop: &str) {
+        let before = String::from_utf8(self.command("postconf", &["-h", "transport_maps"]).stdout).unwrap();
+        self.set(&[&format!("transport_maps={}, inline:{{{domain}={nexthop}}}", before.trim())]);
+    }
+
+    /// Adds a service to master.cf; reloads if it runs.
+    pub fn add_service(&self, line: &str) {
+        let path = self.path("etc/master.cf");
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{before}{line}\n")).unwrap();
+        self.set(&[]);
     }
 
     /// Runs `mailhatch-postfix` on this instance.

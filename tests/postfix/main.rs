@@ -2,17 +2,29 @@
 //!
 //! Each test starts a Postfix of its own on a free loopback port, with its configuration, queue and log in a temporary
 //! directory, wired by `postfix/mailhatch-postfix` itself. Needs root and an installed Postfix (`tests/setup.sh`).
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and may say what it does")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic, and may say what it does"
+)]
 
+mod check;
 mod delivery;
 mod facts;
 mod faults;
 mod instance;
 mod load;
+mod loops;
+mod notices;
+mod proof;
 mod service;
+#[path = "../auth/signer.rs"]
+#[allow(dead_code, reason = "shared with the tests of auth, which use more of it")]
+mod signer;
 mod smtp;
+mod stubs;
 #[path = "../support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with the rooms' tests, which use more of it")]
 mod support;
 mod verdicts;
 mod wiring;

@@ -5,8 +5,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::instance::{Postfix, USER, chown, free_port, wait_for};
+use crate::instance::{Postfix, USER, chown, wait_for};
 use crate::smtp::Submission;
+use crate::support::name_server::NameServer;
 
 /// How Postfix hands mail over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,7 @@ app = "spool"
 pub struct Site {
     pub postfix: Postfix,
     pub variant: Variant,
+    auth: String,
     service: Option<Child>,
 }
 
@@ -61,6 +63,15 @@ impl Site {
         site
     }
 
+    /// A site that runs, with the usual mailbox, and works out who the sender is by this name server.
+    pub fn start_with_name_server(variant: Variant, names: &NameServer) -> Self {
+        let mut site = Self::prepare(variant);
+        site.auth = format!("nameservers = [\"{}\"]", names.address());
+        site.configure(INCOMING);
+        site.start_service();
+        site
+    }
+
     /// Postfix runs and is wired; mailhatch is neither configured nor running.
     pub fn prepare(variant: Variant) -> Self {
         let mut postfix = Postfix::prepare();
@@ -78,7 +89,7 @@ impl Site {
         };
         assert!(output.status.success(), "{output:?}");
         postfix.start();
-        Self { postfix, variant, service: None }
+        Self { postfix, variant, auth: "method = \"off\"".to_owned(), service: None }
     }
 
     /// Writes the configuration.
@@ -93,16 +104,14 @@ name = "spool"
 kind = "spool"
 path = "{dir}/spool"
 [auth]
-# Nobody answers there: nothing is proven.
-nameservers = ["127.0.0.1:{silent}"]
-events = false
+{auth}
 [notice]
 smtp = "127.0.0.1:{smtp}"
 [log]
 to = "{log}"
 {sections}"#,
             dir = self.postfix.path("").display().to_string().trim_end_matches('/'),
-            silent = free_port(),
+            auth = self.auth,
             smtp = self.postfix.port(),
             log = if self.variant == Variant::Lmtp { "stderr" } else { "syslog" },
         );

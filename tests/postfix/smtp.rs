@@ -48,7 +48,7 @@ impl Submission {
     }
 
     /// From another client.
-    pub fn from_client(mut self, client: Client) -> Self {
+    pub fn by_client(mut self, client: Client) -> Self {
         self.client = client;
         self
     }

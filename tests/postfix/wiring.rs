@@ -117,6 +117,23 @@ fn names_are_taken_out_one_by_one() {
 }
 
 #[test]
+fn a_socket_is_kept_until_another_is_named() {
+    let postfix = Postfix::prepare();
+    let next_hops = || {
+        let table = fs::read_to_string(postfix.path("etc/mailhatch/transport")).unwrap();
+        let lines = table.lines().filter(|line| line.contains("example.com") && !line.starts_with(['#', '@']));
+        lines.map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    good(&postfix.wire(&["enable", "--yes", "--socket", "unix:/tmp/one.sock", "one.example.com"]));
+    good(&postfix.wire(&["enable", "--yes", "two.example.com"]));
+    assert_eq!(next_hops(), ["mailhatch-lmtp:unix:/tmp/one.sock"; 2]);
+    good(&postfix.wire(&["disable", "--yes", "one.example.com"]));
+    assert_eq!(next_hops(), ["mailhatch-lmtp:unix:/tmp/one.sock"]);
+    good(&postfix.wire(&["enable", "--yes", "--socket", "unix:/tmp/two.sock", "two.example.com"]));
+    assert_eq!(next_hops(), ["mailhatch-lmtp:unix:/tmp/two.sock"]);
+}
+
+#[test]
 fn status_tells_what_is_missing() {
     let postfix = Postfix::prepare();
     assert_eq!(postfix.wire(&["status"]).status.code(), Some(1));
@@ -149,5 +166,21 @@ fn wrong_wishes_are_refused_before_anything_is_changed() {
         assert!(!output.status.success(), "{name}");
         assert!(String::from_utf8_lossy(&output.stderr).contains(expected), "{name}: {output:?}");
         assert_eq!(snapshot(&postfix), before, "{name}");
+    }
+}
+
+/// Postfix waits longer than mailhatch takes: who gives up first decides whether a mail is delivered twice (LMTP) or its
+/// process killed (pipe).
+#[test]
+fn postfix_waits_longer_than_our_deadline() {
+    let minimal = "[[mailbox]]\nname = \"m\"\naddress = \"m+%{key}@example.com\"\napp = \"a\"\n[[app]]\nname = \"a\"\nkind = \"spool\"\npath = \"/s\"\n";
+    let deadline = mailhatch::config::Config::parse("m.toml".as_ref(), minimal).unwrap().limits.deadline;
+    let postfix = Postfix::prepare();
+    for (variant, limit) in [("lmtp", "lmtp_data_done_timeout"), ("pipe", "mailhatch_time_limit")] {
+        let shown = good(&postfix.wire(&["enable", "--dry-run", "--variant", variant, "mail.example.com"]));
+        let at = shown.find(limit).unwrap_or_else(|| panic!("no {limit} in:\n{shown}"));
+        let digits = shown[at + limit.len()..].trim_start_matches([' ', '=']);
+        let seconds: u64 = digits.split('s').next().unwrap().parse().unwrap();
+        assert!(seconds >= 2 * deadline.as_secs(), "{limit} = {seconds}s");
     }
 }

@@ -19,7 +19,17 @@ pub struct Place {
 impl Place {
     /// Writes the configuration; `spool/` is there.
     pub fn new(config: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("mh-").tempdir().unwrap();
+        Self::in_directory(tempfile::Builder::new().prefix("mh-").tempdir().unwrap(), config)
+    }
+
+    /// The same in memory where the system has such a place: for very many messages, each of which is synced.
+    pub fn in_memory(config: &str) -> Self {
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        Self::in_directory(tempfile::Builder::new().prefix("mh-").tempdir_in(parent).unwrap(), config)
+    }
+
+    fn in_directory(directory: TempDir, config: &str) -> Self {
         std::fs::create_dir(directory.path().join("spool")).unwrap();
         let place = Self { directory };
         place.configure(config);

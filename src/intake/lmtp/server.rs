@@ -21,7 +21,7 @@ use super::shutdown::Shutdown;
 use super::step::SessionLimits;
 use crate::config::Config;
 use crate::intake::Deliver;
-use crate::telemetry::{Level, LogLine};
+use crate::telemetry::{Level, LogLine, Metrics};
 
 /// Takes the log lines of the service. It must not block.
 pub type LogHook = Arc<dyn Fn(LogLine) + Send + Sync>;
@@ -53,6 +53,8 @@ pub struct Settings {
     pub drain: Duration,
     /// Where log lines go.
     pub log: LogHook,
+    /// Where connections are counted.
+    pub metrics: Option<Arc<Metrics>>,
 }
 
 impl Settings {
@@ -72,6 +74,7 @@ impl Settings {
             // What is in delivery has its deadline; the answer has to be written too.
             drain: config.limits.deadline + Duration::from_secs(5),
             log,
+            metrics: None,
         }
     }
 }
@@ -191,12 +194,16 @@ impl Service {
         let (alive, shutdown) = (alive.clone(), shutdown.clone());
         match place {
             Ok(place) => {
+                let counted = self.settings.metrics.as_ref().map(|metrics| metrics.connection());
                 tokio::spawn(async move {
                     Connection::new(stream, peer, self, shutdown).run().await;
-                    drop((place, alive));
+                    drop((place, alive, counted));
                 });
             }
             Err(farewell) => {
+                if let Some(metrics) = &self.settings.metrics {
+                    metrics.connection_turned_away();
+                }
                 self.log_farewell(farewell, peer);
                 tokio::spawn(turn_away(stream, farewell));
             }

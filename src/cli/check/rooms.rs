@@ -1,0 +1,130 @@
+//! The rooms that reach outside: applications, DNS, ledger.
+
+use std::fs;
+use std::net::IpAddr;
+
+use bytesize::ByteSize;
+
+use super::Finding;
+use crate::app::Apps;
+use crate::auth::Authenticator;
+use crate::config::{AuthMethod, Config, Secret};
+use crate::ledger::Ledger;
+use crate::notice::Notifier;
+
+/// Each secret file: there, readable, and closed to others.
+pub(super) fn secrets(config: &Config) -> Vec<Finding> {
+    let check = |path: &std::path::Path| match Secret::read(path) {
+        Ok(secret) if secret.expose().is_empty() => Err(format!("{} is empty", path.display())),
+        Ok(_) => Ok(format!("{} is closed to others", path.display())),
+        Err(why) => Err(format!("{why}; it must be readable for the service's user and for nobody else")),
+    };
+    let apps = config.apps.iter().filter_map(|app| Some((app, app.secret_file.as_ref()?)));
+    apps.map(|(app, path)| Finding::of(format!("secret {}", app.name.value), check(&path.value))).collect()
+}
+
+/// Each application as its own kind can be tried.
+pub(super) async fn applications(config: &Config, secrets_are_good: bool) -> Vec<Finding> {
+    let apps = match Apps::new(config) {
+        Ok(apps) => apps,
+        // The secret's own line has said it.
+        Err(_) if !secrets_are_good => {
+            return vec![Finding::failed("applications", "not tried, because a secret is missing")];
+        }
+        Err(error) => {
+            // The lines below the first show the place in the file.
+            let text = error.to_string();
+            return vec![Finding::failed("applications", text.lines().next().unwrap_or_default())];
+        }
+    };
+    let mut findings = Vec::new();
+    for app in &config.apps {
+        let Some(door) = apps.get(&app.name.value) else { continue };
+        findings.push(Finding::of(format!("application {}", app.name.value), door.check().await));
+    }
+    findings
+}
+
+/// Each name server by itself: a dead one among two makes every message slow.
+pub(super) async fn dns(config: &Config) -> Vec<Finding> {
+    let checked = match Authenticator::new(config) {
+        Ok(authenticator) => authenticator.check().await,
+        Err(error) => Err(error.to_string()),
+    };
+    let servers = match checked {
+        Ok(servers) if servers.is_empty() && config.auth.method == AuthMethod::Verify => {
+            return vec![Finding::failed(
+                "dns",
+                "there is no name server: set auth.nameservers or mend /etc/resolv.conf",
+            )];
+        }
+        Ok(servers) => servers,
+        Err(why) => return vec![Finding::failed("dns", why)],
+    };
+    let mut findings = Vec::new();
+    for (server, answer) in servers {
+        let part = format!("dns {server}");
+        match answer {
+            Err(why) => findings.push(Finding::failed(part, format!("{why}; without DNS no sender is proven"))),
+            Ok(text) if is_loopback(&server) => findings.push(Finding::ok(part, text)),
+            Ok(text) => findings.push(Finding::warning(
+                part,
+                format!(
+                    "{text}, but it is not on this host: whoever can forge its answers can prove any sender; run a \
+                     validating resolver here (unbound), or set auth.nameservers"
+                ),
+            )),
+        }
+    }
+    findings
+}
+
+/// The administrator's texts for notices. One that is broken costs no notice, so it is only a warning.
+pub(super) fn notices(config: &Config) -> Vec<Finding> {
+    const PART: &str = "notice templates";
+    match Notifier::new(config).map(|notifier| notifier.template_faults()) {
+        Err(error) => vec![Finding::failed("notice", error.to_string().lines().next().unwrap_or_default())],
+        Ok(None) => Vec::new(),
+        Ok(Some(faults)) if faults.is_empty() => vec![Finding::ok(PART, "all can be read")],
+        Ok(Some(faults)) => faults.into_iter().map(|fault| Finding::warning(PART, fault)).collect(),
+    }
+}
+
+fn is_loopback(server: &str) -> bool {
+    let address = server.parse::<std::net::SocketAddr>().map(|address| address.ip());
+    address.or_else(|_| server.parse::<IpAddr>()).is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The ledger, through the same door as every delivery.
+pub(super) async fn ledger(config: &Config) -> Vec<Finding> {
+    // A check must not make what the service's user is to make.
+    if fs::metadata(&config.state_dir).is_err() {
+        return vec![Finding::failed("ledger", format!("not tried: there is no {}", config.state_dir.display()))];
+    }
+    match Ledger::new(config).check().await {
+        Ok(report) => {
+            let text = format!(
+                "{} can be written ({}): {} deliveries, {} notices",
+                report.path.display(),
+                ByteSize(report.size),
+                report.deliveries,
+                report.notices
+            );
+            let held =
+                format!("{} copies, {} of {}", report.held, ByteSize(report.held_size), ByteSize(config.held.max_size));
+            let is_full = report.held_size > config.held.max_size / 10 * 9;
+            vec![
+                Finding::ok("ledger", text),
+                if is_full {
+                    Finding::warning(
+                        "held",
+                        format!("{held}: above that the oldest go; look through mailhatch held list"),
+                    )
+                } else {
+                    Finding::ok("held", held)
+                },
+            ]
+        }
+        Err(error) => vec![Finding::failed("ledger", error.to_string())],
+    }
+}

@@ -1,0 +1,5 @@
+//! The commands as an administrator runs them: the real binary.
+
+mod check;
+mod import;
+mod site;

@@ -1,0 +1,106 @@
+//! A refused mail and its sender: written to only where SPF or DKIM proves the address, seen through a real Postfix.
+
+use base64::Engine as _;
+use mail_auth::common::crypto::Ed25519Key;
+use mail_auth::common::headers::HeaderWriter;
+use mail_auth::dkim::{Canonicalization, DkimSigner};
+
+use crate::facts::delicate_message;
+use crate::instance::Postfix;
+use crate::service::{Site, message, over_lmtp_and_pipe};
+use crate::smtp::{Client, REMOTE, Submission};
+use crate::support::name_server::{NameServer, Zone};
+
+/// Not the address that the SPF record below names.
+const STRANGER: Client = Client { address: "198.51.100.9", ..REMOTE };
+
+/// The client of most tests may send for example.org, and nobody else may.
+fn spf_zone() -> Zone {
+    Zone::new().txt("example.org", "v=spf1 ip4:203.0.113.7 -all").a("example.org", "203.0.113.7")
+}
+
+fn to_nobody(name: &str) -> Submission {
+    Submission::new("jane@example.org", &["nobody@mail.example.com"], message(name))
+}
+
+over_lmtp_and_pipe! {
+    fn a_proven_sender_gets_one_notice(variant) {
+        let names = NameServer::start(spf_zone());
+        let site = Site::start_with_name_server(variant, &names);
+        site.assert_reply(&site.send(&to_nobody("first")), "250 2.0.0 rejected: unknown-address");
+        let notice = site.postfix.wait_for("the notice", || site.postfix.outgoing().pop());
+        assert_eq!((notice.sender.as_str(), notice.recipient.as_str()), ("", "jane@example.org"));
+        for part in ["Auto-Submitted: auto-replied", "In-Reply-To: <first@example.org>", "multipart/report"] {
+            assert!(notice.message.contains(part), "no {part} in:\n{}", notice.message);
+        }
+        assert!(!notice.message.contains("The text of first."), "the body of the original:\n{}", notice.message);
+        // Another refused mail within the interval.
+        site.send(&to_nobody("second"));
+        site.postfix.wait_for("an empty queue", || site.postfix.queue().is_empty().then_some(()));
+        assert_eq!(site.postfix.outgoing().len(), 1, "{:#?}", site.postfix.outgoing());
+        assert!(!site.postfix.bounced());
+    }
+}
+
+over_lmtp_and_pipe! {
+    fn a_forged_sender_is_not_written_to(variant) {
+        let names = NameServer::start(spf_zone());
+        let site = Site::start_with_name_server(variant, &names);
+        let replies = site.send(&to_nobody("forged").by_client(STRANGER));
+        site.assert_reply(&replies, "250 2.0.0 rejected: unknown-address");
+        assert!(site.held().contains("unknown-address"), "{}", site.held());
+        site.postfix.assert_nobody_was_written_to();
+    }
+}
+
+over_lmtp_and_pipe! {
+    fn a_sender_without_spf_is_not_written_to(variant) {
+        let names = NameServer::start(Zone::new().a("example.org", "203.0.113.7"));
+        let site = Site::start_with_name_server(variant, &names);
+        site.send(&to_nobody("unproven"));
+        assert!(site.held().contains("unknown-address"), "{}", site.held());
+        site.postfix.assert_nobody_was_written_to();
+    }
+}
+
+over_lmtp_and_pipe! {
+    /// Simple canonicalization forgives nothing: one changed octet on the way and the signature fails.
+    fn a_signature_survives_postfix(variant) {
+        let (signed, record) = sign(&delicate_message());
+        let names = NameServer::start(Zone::new().txt("mail._domainkey.example.org", &record));
+        let site = Site::start_with_name_server(variant, &names);
+        let sent = Submission::new("jane@example.org", &["incoming+Key1@mail.example.com"], signed);
+        let event = site.send_one(&sent.mail_parameters("BODY=8BITMIME"));
+        assert_eq!(event.text("/authentication/dkim/0/result"), Some("pass"), "{:#}", event.event);
+        assert_eq!(event.text("/authentication/proven/0"), Some("jane@example.org"), "{:#}", event.event);
+    }
+}
+
+/// Signs a message with a new key of example.org; gives the message and the key's DNS record.
+fn sign(message: &[u8]) -> (Vec<u8>, String) {
+    let key = Ed25519Key::from_pkcs8_der(&Ed25519Key::generate_pkcs8().unwrap()).unwrap();
+    let public = base64::engine::general_purpose::STANDARD.encode(key.public_key());
+    let signature = DkimSigner::from_key(key)
+        .domain("example.org")
+        .selector("mail")
+        .headers(["From", "Date", "Subject", "Message-ID", "X-Folded", "Content-Type"])
+        .header_canonicalization(Canonicalization::Simple)
+        .body_canonicalization(Canonicalization::Simple)
+        .sign(message)
+        .unwrap();
+    let mut signed = signature.to_header().into_bytes();
+    signed.extend_from_slice(message);
+    (signed, format!("v=DKIM1; k=ed25519; p={public}"))
+}
+
+/// The tests above are worth nothing if a mail to the world does not come out at all.
+#[test]
+fn mail_to_the_world_is_seen() {
+    let mut postfix = Postfix::prepare();
+    postfix.start();
+    let local = Client { address: "127.0.0.1", name: "localhost", helo: "localhost" };
+    let sent = Submission::new("", &["jane@example.org"], message("seen")).by_client(local);
+    let queue_id = postfix.send(&sent);
+    postfix.wait_done(&queue_id);
+    assert_eq!(postfix.outgoing().len(), 1);
+}
