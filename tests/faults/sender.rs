@@ -2,14 +2,18 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::mail::Mail;
 
+/// Nothing stops Postfix for so long.
+const LIMIT: Duration = Duration::from_secs(120);
+
 /// Sends it; gives how often it took. Above one, Postfix may have it twice: the answer to the first was lost.
 pub fn send(port: u16, mail: &Mail) -> usize {
-    let mut tries = 1;
-    while try_once(port, mail).is_err() {
+    let (start, mut tries) = (Instant::now(), 1);
+    while let Err(error) = try_once(port, mail) {
+        assert!(start.elapsed() < LIMIT, "Postfix does not take mail any more: {error}");
         tries += 1;
         std::thread::sleep(Duration::from_millis(200));
     }

@@ -107,6 +107,10 @@ impl Site {
             "default_destination_concurrency_failed_cohort_limit=100",
             "default_destination_concurrency_negative_feedback=0",
         ]);
+        // After an abort postsuper, as Postfix's user, has things to say, and does not start Postfix if it cannot.
+        let log = self.postfix.path("mail.log");
+        File::create(&log).unwrap();
+        fs::set_permissions(&log, Permissions::from_mode(0o666)).unwrap();
         self.postfix.start();
         self.start_service();
     }
@@ -314,9 +318,22 @@ to = "stderr"
         fs::read(self.log_file()).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
     }
 
-    /// Runs `postfix COMMAND`.
-    pub fn postfix_command(&self, command: &str) {
-        succeed(Command::new("postfix").arg("-c").arg(self.postfix.config_dir()).arg(command));
+    /// Stops Postfix, or aborts it.
+    pub fn end_postfix(&self, how: &str) {
+        succeed(&mut self.postfix_command(how));
+    }
+
+    /// Starts it again; in vain as long as its old master process is not gone.
+    pub fn start_postfix(&self) {
+        let started =
+            until(Duration::from_secs(30), || self.postfix_command("start").output().unwrap().status.success());
+        assert!(started, "Postfix does not start again:\n{}", self.postfix.log());
+    }
+
+    fn postfix_command(&self, command: &str) -> Command {
+        let mut postfix = Command::new("postfix");
+        postfix.arg("-c").arg(self.postfix.config_dir()).arg(command);
+        postfix
     }
 }
 

@@ -146,9 +146,9 @@ fn mistake(site: &Site, mistake: Mistake, random: &mut Seed) {
 }
 
 fn restart_postfix(site: &Site, how: &str, random: &mut Seed) {
-    site.postfix_command(how);
+    site.end_postfix(how);
     sleep(random.time(0, 500));
-    site.postfix_command("start");
+    site.start_postfix();
 }
 
 fn application_deck() -> Vec<Mode> {

@@ -53,14 +53,13 @@ fn large_message(number: usize, size: usize) -> Vec<u8> {
 }
 
 /// All at once, each with its size declared as Postfix does it; what is deferred is sent again.
-fn two_hundred_connections(config: &str, what: &str) {
+fn two_hundred_connections(service: &Service, what: &str) {
     const CONNECTIONS: usize = 200;
-    let service = Service::start(config);
-    let idle = memory(&service, "VmRSS");
+    let idle = memory(service, "VmRSS");
     let (together, deferred, start) = (Barrier::new(CONNECTIONS), AtomicUsize::new(0), Instant::now());
     thread::scope(|scope| {
         for number in 0..CONNECTIONS {
-            let (service, together, deferred) = (&service, &together, &deferred);
+            let (together, deferred) = (&together, &deferred);
             scope.spawn(move || {
                 let mail = large_message(number, 10 * MIB as usize);
                 let data = stuffed(&mail);
@@ -85,7 +84,7 @@ fn two_hundred_connections(config: &str, what: &str) {
             });
         }
     });
-    let peak = memory(&service, "VmHWM");
+    let peak = memory(service, "VmHWM");
     println!(
         "200 connections with 10 MiB each at once, {what}: peak {peak} MiB (idle {idle} MiB), {} replies \"later\", {:.1} s",
         deferred.load(Ordering::SeqCst),
@@ -98,7 +97,16 @@ fn two_hundred_connections(config: &str, what: &str) {
 #[test]
 #[ignore = "figures: make memory"]
 fn much_at_once_into_a_spool() {
-    two_hundred_connections(&format!("{BASE}{SPOOL}"), "spool");
+    two_hundred_connections(&Service::start(&format!("{BASE}{SPOOL}")), "spool");
+}
+
+/// The event carries each attachment once more, in base64.
+#[test]
+#[ignore = "figures: make memory"]
+fn much_at_once_into_a_webhook() {
+    let server = HttpServer::tcp(|_| Reply::json(200, "{}"));
+    server.drop_bodies();
+    two_hundred_connections(&Service::start_in(webhook(BASE, &server), &[]), "webhook");
 }
 
 fn webhook(config: &str, server: &HttpServer) -> Place {

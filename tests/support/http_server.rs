@@ -159,6 +159,7 @@ struct Shared {
     handler: Handler,
     fault: Mutex<Option<Fault>>,
     requests: Mutex<Vec<Request>>,
+    drops_bodies: AtomicBool,
     connections: AtomicUsize,
     ended: Mutex<bool>,
     end: Condvar,
@@ -277,6 +278,11 @@ impl HttpServer {
         self.shared.requests.lock().unwrap().clear();
     }
 
+    /// From now on forgets the bodies, where they are too large to keep.
+    pub fn drop_bodies(&self) {
+        self.shared.drops_bodies.store(true, Ordering::SeqCst);
+    }
+
     /// The last request.
     pub fn last_request(&self) -> Request {
         self.requests().pop().expect("a request")
@@ -308,6 +314,7 @@ impl Shared {
             handler: Box::new(handler),
             fault: Mutex::default(),
             requests: Mutex::default(),
+            drops_bodies: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             ended: Mutex::default(),
             end: Condvar::new(),
@@ -320,7 +327,10 @@ impl Shared {
         thread::spawn(move || {
             let number = shared.connections.fetch_add(1, Ordering::SeqCst);
             let mut stream = BufReader::new(stream);
-            while let Ok(Some(request)) = read_request(&mut stream, number) {
+            while let Ok(Some(mut request)) = read_request(&mut stream, number) {
+                if shared.drops_bodies.load(Ordering::SeqCst) {
+                    request.body = Vec::new();
+                }
                 shared.requests.lock().unwrap().push(request.clone());
                 let fault = *shared.fault.lock().unwrap();
                 let reply = fault.map_or_else(|| (shared.handler)(&request), Fault::reply);
