@@ -10,8 +10,9 @@ help:
 	@echo "make lint    fmt, clippy, rustdoc, cargo deny"
 	@echo "make bench   what a message costs, beside the floor and the peers"
 	@echo "make faults  the fault campaign on a real Postfix"
+	@echo "make memory  memory under load, and the time for bad input"
 	@echo "make fuzz    every fuzz target for FUZZ_SECONDS"
-	@echo "make deb     the Debian package; make rpm the other one"
+	@echo "make deb     the Debian package; make rpm the other one; make test-packaging installs both"
 
 demo:
 	$(CARGO) run --locked --quiet -- demo
@@ -27,7 +28,8 @@ lint:
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --log-level error check bans licenses sources
 
--include packaging/packaging.mk
--include tests/faults/faults.mk
--include benches/bench.mk
--include fuzz/fuzz.mk
+include packaging/packaging.mk
+include tests/faults/faults.mk
+include tests/memory/memory.mk
+include benches/bench.mk
+include fuzz/fuzz.mk

@@ -78,11 +78,22 @@ struct Considered {
 impl Engine {
     /// Sets all rooms up. Reads secrets, compiles patterns; connects to nothing.
     pub fn new(config: Config, ledger: Arc<Ledger>, telemetry: Arc<Telemetry>) -> Result<Self, ConfigError> {
+        let apps = Apps::new(&config)?;
+        Self::with_apps(config, apps, ledger, telemetry)
+    }
+
+    /// The same with applications of the caller's own.
+    pub fn with_apps(
+        config: Config,
+        apps: Apps,
+        ledger: Arc<Ledger>,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Self, ConfigError> {
         let routes = Routes::new(&config)?;
         Ok(Self {
             screen: Screen::new(config.screen),
             authenticator: Authenticator::new(&config)?,
-            apps: Apps::new(&config)?,
+            apps,
             notifier: Notifier::new(&config)?,
             routes,
             ledger,
@@ -129,7 +140,8 @@ impl Engine {
     async fn walk_all(&self, envelope: Envelope, content: Content) -> Vec<Outcome> {
         let started = Instant::now();
         let walk = self.walk(envelope, content);
-        let each = walk.envelope.recipients.iter().map(|recipient| self.deliver_guarded(&walk, recipient));
+        // Boxed, because joining moves them.
+        let each = walk.envelope.recipients.iter().map(|recipient| Box::pin(self.deliver_guarded(&walk, recipient)));
         let outcomes = join_all(each).await;
         for outcome in &outcomes {
             self.telemetry.log(&self.log_line(&walk, outcome, started.elapsed()));

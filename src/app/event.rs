@@ -1,12 +1,15 @@
 //! The event: one message for one key, with an id that is the same on every try.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use ring::digest;
 
+use super::event_json::EventJson;
 use crate::auth::Authentication;
+use crate::config::EventPart;
 use crate::mail::{Envelope, Message, Recipient};
 use crate::route::Route;
 
@@ -74,4 +77,11 @@ pub struct Event {
     pub message: Message,
     /// What is known of the sender, where it was worked out.
     pub authentication: Option<Arc<Authentication>>,
+}
+
+impl Event {
+    /// Writes the event as JSON (DESIGN section 2.5), with these parts beside the header.
+    pub fn write_json(&self, parts: &[EventPart], out: &mut dyn Write) -> io::Result<()> {
+        EventJson::new(self, parts).write(out)
+    }
 }

@@ -101,6 +101,11 @@ impl Apps {
         Ok(Self(apps))
     }
 
+    /// One application of the caller's own under a name: for a measurement of all that comes before it.
+    pub fn only(name: impl Into<String>, app: Arc<dyn App>) -> Self {
+        Self(HashMap::from([(name.into(), app)]))
+    }
+
     /// The application of a name.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn App>> {
         self.0.get(name)

@@ -8,6 +8,8 @@ mod import;
 mod pipe;
 mod serve;
 
+pub use serve::service_runtime;
+
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -161,6 +163,12 @@ fn engine(path: &Path, telemetry: impl FnOnce(LogConfig) -> Telemetry) -> Result
     let telemetry = Arc::new(telemetry(config.log));
     let ledger = Arc::new(Ledger::new(&config));
     Ok(Arc::new(Engine::new(config, ledger, telemetry)?))
+}
+
+/// From here on no program that this process starts can gain rights by set-uid or capabilities. A kernel that does not know it is
+/// no reason to refuse mail.
+fn give_up_new_privileges() {
+    let _ = nix::sys::prctl::set_no_new_privs();
 }
 
 /// A runtime for one message or one question.

@@ -13,7 +13,7 @@ use clap::Parser;
 use nix::unistd::{Pid, getppid};
 use tokio::runtime::Runtime;
 
-use super::{Command, CommandLine, engine, small_runtime};
+use super::{Command, CommandLine, engine, give_up_new_privileges, small_runtime};
 use crate::crash_point::crash_point;
 use crate::disposition::{EX_TEMPFAIL, Outcome, Status};
 use crate::intake::Deliver;
@@ -35,6 +35,7 @@ const LAST_MOMENT: Duration = Duration::from_millis(200);
 /// Takes the message and gives the exit status.
 pub(super) fn run(arguments: &[OsString]) -> ExitCode {
     let parent = getppid();
+    give_up_new_privileges();
     std::panic::set_hook(Box::new(|panic| {
         let _ = defer(Status::SYSTEM, "internal error, the message will be tried again", &mut std::io::stdout());
         let line = LogLine::event(Level::Error, format_args!("panic: {panic}"));

@@ -13,7 +13,7 @@ use sd_notify::NotifyState;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{FAILED, complain, engine, report};
+use super::{FAILED, complain, engine, give_up_new_privileges, report};
 use crate::config::{Config, ConfigError, LogConfig};
 use crate::disposition::Outcome;
 use crate::intake::Deliver;
@@ -65,13 +65,14 @@ impl Deliver for Service {
 
 /// Runs until SIGTERM and gives the exit status.
 pub(super) fn run(path: &Path) -> u8 {
+    give_up_new_privileges();
     // The names are constants, so that this cannot fail; if it did, mail is worth more than numbers.
     let metrics = Metrics::new().ok().map(Arc::new);
     let engine = match engine(path, |log| telemetry(log, metrics.as_ref())) {
         Ok(engine) => engine,
         Err(error) => return report(&error),
     };
-    match runtime().and_then(|runtime| runtime.block_on(serve(engine, metrics, path.to_owned()))) {
+    match service_runtime().and_then(|runtime| runtime.block_on(serve(engine, metrics, path.to_owned()))) {
         Ok(()) => 0,
         Err(error) => {
             complain(format_args!("{error}"));
@@ -83,7 +84,8 @@ pub(super) fn run(path: &Path) -> u8 {
 /// A stack overflow would end the whole service, and a page that is never touched costs nothing.
 const WORKER_STACK: usize = 16 * 1024 * 1024;
 
-fn runtime() -> io::Result<Runtime> {
+/// The runtime of the service.
+pub fn service_runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(WORKER_STACK).build()
 }
 
@@ -256,7 +258,7 @@ pub(super) struct Background {
 impl Background {
     /// Binds the sockets and serves; when it returns, they can be connected to.
     pub fn start(engine: Arc<Engine>) -> io::Result<Self> {
-        let runtime = runtime()?;
+        let runtime = service_runtime()?;
         let listeners = runtime.block_on(async { listeners(&engine) })?;
         let service = Arc::new(Service { engine: RwLock::new(engine), metrics: None });
         let (trigger, shutdown) = Shutdown::new();

@@ -1,0 +1,68 @@
+//! Mails a second through a real Postfix's pipe(8).
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::Options;
+use crate::place::{Kind, Place, Setup};
+use crate::postfix::Postfix;
+use crate::report::{Report, at_least, median};
+use crate::webhook::Application;
+
+/// The user that pipe(8) runs commands as.
+const USER: &str = "nobody";
+
+pub fn measure(options: &Options, report: &mut Report) {
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!("  a Postfix of our own needs root: left out");
+        return;
+    }
+    let scratch = TempDir::new_in(&options.dir).unwrap();
+    let application = Application::start(&scratch.path().join("app.sock"));
+    crate::process::run("chmod", &["755", scratch.path().to_str().unwrap()]);
+    let webhook = Place::new(&options.dir, &Setup::new(Kind::Webhook(application.url())));
+    let spool = Place::new(&options.dir, &Setup::new(Kind::Spool));
+    // Where Postfix's user can run it, wherever it was built.
+    let binary = scratch.path().join("mailhatch");
+    fs::copy(&options.binary, &binary).unwrap();
+    let mailhatch = |place: &Place| {
+        place.give_to(USER);
+        format!(
+            "- n n - 20 pipe flags= user={USER} null_sender= argv={} --config {} pipe --sender=${{sender}} \
+             --recipient=incoming+key@app.example.com --client-address=${{client_address}} --queue-id=${{queue_id}}",
+            binary.display(),
+            place.config().display()
+        )
+    };
+    let names = ["cat", "webhook", "spool"];
+    let transports = [
+        ("cat", format!("- n n - 20 pipe user={USER} argv=/bin/cat")),
+        ("webhook", mailhatch(&webhook)),
+        ("spool", mailhatch(&spool)),
+    ];
+    let postfix = Postfix::start(&options.dir, &transports);
+    let mails = (options.seconds * 400.0) as usize;
+    let mut rates = vec![Vec::new(); names.len()];
+    for _ in 0..options.rounds.min(3) {
+        for (rate, name) in rates.iter_mut().zip(names) {
+            rate.push(mails as f64 / postfix.deliver_queued(name, mails, 4096).as_secs_f64());
+        }
+    }
+    let log = postfix.log();
+    assert!(!log.contains("status=deferred (temporary") && !log.contains("status=bounced"), "a mail was not delivered");
+    let table = report.table(
+        "pipe: mails/s through Postfix",
+        &format!("{mails} mails of 4 KB wait in the queue; from `postqueue -f` until it is empty, 20 at once."),
+        &["command", "mails/s", "to cat", "target"],
+    );
+    for (index, name) in names.iter().enumerate() {
+        let ratio = median(rates[index].iter().zip(&rates[0]).map(|(this, cat)| this / cat).collect());
+        table.row([
+            if *name == "cat" { "/bin/cat".to_owned() } else { format!("mailhatch pipe, {name}") },
+            format!("{:.0}", median(rates[index].clone())),
+            format!("{ratio:.2}"),
+            if *name == "webhook" { at_least(ratio, 0.8) } else { String::new() },
+        ]);
+    }
+}
