@@ -64,6 +64,7 @@ impl Evidence {
         let records =
             Records { events: &events, held: this.held_copies(site), kills: site.kills(), log: by_id(&service_log) };
         this.kills = records.kills.len();
+        this.duplicates = service_log.lines().filter(|line| line.contains("verdict=duplicate")).count();
         for sign in ["panic", "internal-error", "outcomes for"] {
             if let Some(line) = service_log.lines().find(|line| line.contains(sign)) {
                 this.wrong.push(format!("mailhatch logged: {line}"));
@@ -107,9 +108,6 @@ impl Evidence {
                             .trim()
                     });
                 *self.deferred.entry(cause.to_owned()).or_default() += 1;
-            }
-            if line.contains("status=sent") && line.contains("250 2.0.0 duplicate") {
-                self.duplicates += 1;
             }
             // SOFTBOUNCE: it would have been a bounce, had the wiring not asked to keep it.
             if ["status=bounced", "SOFTBOUNCE", "non-delivery notification", "status=expired"]

@@ -61,6 +61,8 @@ pub struct Mail {
     pub sender: String,
     pub recipients: Vec<Addressee>,
     pub text: Vec<u8>,
+    /// It comes in twice, as from a server that lost the answer to its first try.
+    pub comes_twice: bool,
 }
 
 impl Mail {
@@ -91,7 +93,8 @@ impl Mail {
         let domain = format!("d{}.example.org", random.below(500));
         let sender = if class == Class::NullSender { String::new() } else { format!("jane.{number}@{domain}") };
         let text = text(&mut random, number, class, &recipients, &domain);
-        Self { sender, recipients, text }
+        let comes_twice = random.per_mille(80);
+        Self { sender, recipients, text, comes_twice }
     }
 }
 
