@@ -6,7 +6,8 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -42,16 +43,16 @@ pub(super) fn run(arguments: &[OsString]) -> ExitCode {
         fallback_log(&line);
         std::process::exit(i32::from(EX_TEMPFAIL));
     }));
-    watch(FIRST_DEADLINE + GRACE);
+    let watchdog = Watchdog::start(FIRST_DEADLINE + GRACE);
     let line = match CommandLine::try_parse_from(arguments) {
         Ok(line) => line,
         Err(error) => return wrong_usage(&error),
     };
     let Command::Pipe(options) = line.command else { return ExitCode::from(EX_TEMPFAIL) };
-    ExitCode::from(take(&line.config, options.into(), parent))
+    ExitCode::from(take(&line.config, options.into(), parent, &watchdog))
 }
 
-fn take(config: &std::path::Path, arguments: Arguments, parent: Pid) -> u8 {
+fn take(config: &std::path::Path, arguments: Arguments, parent: Pid, watchdog: &Watchdog) -> u8 {
     let mut output = std::io::stdout();
     let engine = match engine(config, Telemetry::after_the_answer) {
         Ok(engine) => engine,
@@ -61,7 +62,7 @@ fn take(config: &std::path::Path, arguments: Arguments, parent: Pid) -> u8 {
             return defer(Status::CONFIGURATION, &error.brief(), &mut output);
         }
     };
-    watch(engine.config().limits.deadline + GRACE);
+    watchdog.set(engine.config().limits.deadline + GRACE);
     let status = match deliver(&engine, arguments, parent) {
         Ok(outcomes) => answer(&outcomes, &mut output),
         Err(refusal) => {
@@ -156,14 +157,41 @@ fn overflow_directory(engine: &Engine) -> std::path::PathBuf {
 }
 
 /// Ends the process with 75 when the time is over, whatever it hangs in.
-fn watch(limit: Duration) {
-    let watchdog = move || {
-        std::thread::sleep(limit);
-        let _ = defer(Status::TIME_EXPIRED, "not done within the deadline", &mut std::io::stdout());
-        std::process::exit(i32::from(EX_TEMPFAIL));
-    };
-    // Without the thread Postfix's own time limit would still be there, so a failure here is no reason to refuse the mail.
-    let _ = std::thread::Builder::new().name("watchdog".to_owned()).stack_size(64 * 1024).spawn(watchdog);
+struct Watchdog {
+    started: Instant,
+    end: Arc<Mutex<Instant>>,
+    thread: Option<Thread>,
+}
+
+impl Watchdog {
+    fn start(limit: Duration) -> Self {
+        let started = Instant::now();
+        let end = Arc::new(Mutex::new(started + limit));
+        let watched = Arc::clone(&end);
+        let watch = move || {
+            loop {
+                let end = *watched.lock().unwrap_or_else(PoisonError::into_inner);
+                let left = end.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                std::thread::park_timeout(left);
+            }
+            let _ = defer(Status::TIME_EXPIRED, "not done within the deadline", &mut std::io::stdout());
+            std::process::exit(i32::from(EX_TEMPFAIL));
+        };
+        // Without the thread Postfix's own time limit would still be there, so a failure here is no reason to refuse the mail.
+        let thread = std::thread::Builder::new().name("watchdog".to_owned()).stack_size(64 * 1024).spawn(watch);
+        Self { started, end, thread: thread.ok().map(|handle| handle.thread().clone()) }
+    }
+
+    /// Another limit in place of the first one, counted from the same beginning.
+    fn set(&self, limit: Duration) {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = self.started + limit;
+        if let Some(thread) = &self.thread {
+            thread.unpark();
+        }
+    }
 }
 
 fn wrong_usage(error: &clap::Error) -> ExitCode {
