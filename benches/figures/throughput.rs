@@ -79,18 +79,18 @@ fn alternate(options: &Options, targets: &[Target], sessions: usize, octets: usi
                 let probe = (sessions * 10).max(100);
                 let took = smtp_source(&target.socket, sessions, octets, probe);
                 let wanted = probe as f64 / took.as_secs_f64() * options.seconds;
-                // What a spool holds between two measurements must not fill the disk.
+                // What a spool holds until all rounds are over must not fill the disk.
                 counts[index] = (wanted as usize).clamp(probe, 2_000_000_000 / octets);
             }
             let before = target.server.cpu();
             let took = smtp_source(&target.socket, sessions, octets, counts[index]);
             let cpu = (target.server.cpu() - before).as_secs_f64() * 1000.0 / counts[index] as f64;
             samples[index].push(Sample { rate: counts[index] as f64 / took.as_secs_f64(), cpu });
-            if let Some(spool) = &target.spool {
-                empty(spool);
-            }
         }
     }
+    // Not between two measurements: the disk would work at it while the next server is measured.
+    targets.iter().filter_map(|target| target.spool.as_deref()).for_each(empty);
+    crate::process::run("sync", &[]);
     samples
 }
 
