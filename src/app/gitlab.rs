@@ -19,7 +19,6 @@ use super::gitlab_lookup::ForGitlab;
 use super::http::Http;
 use super::{Answer, App, AppError, Event};
 use crate::config::{AppConfig, Config, ConfigError, Secret};
-use crate::disposition::Status;
 
 /// GitLab refuses a token that is one second ahead of its own clock, and takes one that is up to five minutes old.
 const BACK_DATED: Duration = Duration::from_secs(5);
@@ -61,7 +60,7 @@ impl Gitlab {
     async fn deliver(&self, event: &Event) -> Result<Answer, AppError> {
         let mailbox = event.route.mailbox.name.value.as_str();
         let url = self.http.endpoint().join(&["api", "v4", "internal", "mail_room", mailbox]);
-        let url = url.ok_or_else(|| self.broken("its url cannot be extended"))?;
+        let url = url.ok_or_else(|| self.http.broken("its url cannot be extended"))?;
         let message = ForGitlab::new(&event.message, &event.route);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -102,11 +101,11 @@ impl Gitlab {
 
     fn token(&self, now: SystemTime) -> Result<HeaderValue, AppError> {
         let mut nonce = [0; 12];
-        self.random.fill(&mut nonce).map_err(|_| self.broken("the system gives no random numbers"))?;
+        self.random.fill(&mut nonce).map_err(|_| self.http.broken("the system gives no random numbers"))?;
         let nonce: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
         let issued_at = (now - BACK_DATED).duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut value = HeaderValue::from_str(&sign(&self.key, &nonce, issued_at))
-            .map_err(|_| self.broken("no token can be made"))?;
+            .map_err(|_| self.http.broken("no token can be made"))?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -132,16 +131,6 @@ impl Gitlab {
             )),
             Some(seconds) => understood.map(|_| format!("{mailbox} accepted, clock {} GitLab's", clock_text(seconds))),
             None => understood.map(|_| format!("{mailbox} accepted, clock unknown (no Date field)")),
-        }
-    }
-
-    fn broken(&self, why: &str) -> AppError {
-        AppError::Unavailable {
-            status: Status::SYSTEM,
-            public: "the application cannot be reached at the moment".to_owned(),
-            detail: format!("{}: {why}", self.http.asked()),
-            retry_after: None,
-            alarm: true,
         }
     }
 }

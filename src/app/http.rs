@@ -20,6 +20,7 @@ use super::AppError;
 use super::answer::{self, HttpAnswer};
 use super::endpoint::Endpoint;
 use crate::config::{AppConfig, Config, ConfigError};
+use crate::disposition::Status;
 
 /// Largest answer that is read, in octets.
 const LARGEST_ANSWER: usize = 1024 * 1024;
@@ -63,6 +64,17 @@ impl Http {
     /// Who is asked, for log lines.
     pub fn asked(&self) -> String {
         format!("{} at {}", self.app, self.endpoint)
+    }
+
+    /// Something on our side kept the application from being asked; somebody must act.
+    pub fn broken(&self, why: &str) -> AppError {
+        AppError::Unavailable {
+            status: Status::SYSTEM,
+            public: "the application cannot be reached at the moment".to_owned(),
+            detail: format!("{}: {why}", self.asked()),
+            retry_after: None,
+            alarm: true,
+        }
     }
 
     /// Sends one request and reads the whole answer, in the application's `timeout`.

@@ -21,7 +21,6 @@ use super::event_json::EventJson;
 use super::http::Http;
 use super::{Answer, App, AppError, Event};
 use crate::config::{AppConfig, Config, ConfigError, EventPart, Secret};
-use crate::disposition::Status;
 
 /// An event of a message up to this size is written as a whole; that of a larger one is written twice, once for the
 /// signature and once into the connection, so that it never stands in memory as a whole.
@@ -72,11 +71,12 @@ impl Webhook {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(signed.length));
         headers.insert("webhook-timestamp", HeaderValue::from(timestamp));
-        let id = HeaderValue::from_str(event.id.as_str()).map_err(|_| self.broken("an event id is no header value"))?;
+        let id =
+            HeaderValue::from_str(event.id.as_str()).map_err(|_| self.http.broken("an event id is no header value"))?;
         headers.insert("webhook-id", id.clone());
         headers.insert("idempotency-key", id);
         let signature = HeaderValue::from_str(&signed.signature);
-        headers.insert("webhook-signature", signature.map_err(|_| self.broken("a signature is no header value"))?);
+        headers.insert("webhook-signature", signature.map_err(|_| self.http.broken("a signature is no header value"))?);
         let answer = self.http.post(self.http.endpoint().url().clone(), headers, signed.body).await?;
         self.understand(&answer)
     }
@@ -107,7 +107,7 @@ impl Webhook {
             EventJson::new(event, &self.parts)
                 .write(&mut body)
                 .and_then(|()| signer.write_all(&body))
-                .map_err(|error| self.broken(&format!("the event cannot be written: {error}")))?;
+                .map_err(|error| self.http.broken(&format!("the event cannot be written: {error}")))?;
             return Ok(Signed { length: body.len() as u64, signature: signer.finish(), body: Body::from(body) });
         }
         let (event, parts) = (event.clone(), self.parts.clone());
@@ -115,21 +115,11 @@ impl Webhook {
         let (chunks, receiver) = mpsc::channel(2);
         tokio::task::spawn_blocking(move || write_twice(&event, &parts, signer, signed, chunks));
         // Without an answer the task failed or panicked, and has said why in its own place.
-        let written = signature.await.map_err(|_| self.broken("the event could not be written"))?;
+        let written = signature.await.map_err(|_| self.http.broken("the event could not be written"))?;
         let (signature, length) =
-            written.map_err(|error| self.broken(&format!("the event cannot be written: {error}")))?;
+            written.map_err(|error| self.http.broken(&format!("the event cannot be written: {error}")))?;
         let body = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
         Ok(Signed { signature, length, body: Body::wrap_stream(body) })
-    }
-
-    fn broken(&self, why: &str) -> AppError {
-        AppError::Unavailable {
-            status: Status::SYSTEM,
-            public: "the application cannot be reached at the moment".to_owned(),
-            detail: format!("{}: {why}", self.http.asked()),
-            retry_after: None,
-            alarm: true,
-        }
     }
 }
 

@@ -27,9 +27,6 @@ use crate::telemetry::{Level, LogLine, Telemetry};
 const FIRST_DEADLINE: Duration = Duration::from_secs(60);
 /// What `limits.deadline` does not cover: recording an answer that the application has given.
 const GRACE: Duration = Duration::from_secs(20);
-/// How long a process tries to record what it could not.
-const SETTLING: Duration = Duration::from_secs(5);
-
 /// How long a writer that was killed may take from closing its files to its end.
 const LAST_MOMENT: Duration = Duration::from_millis(200);
 
@@ -108,8 +105,6 @@ fn deliver(engine: &Arc<Engine>, arguments: Arguments, parent: Pid) -> Result<Ve
         });
     }
     let outcomes = runtime.block_on(engine.clone().deliver(arguments.into_envelope(), content));
-    // What could not be recorded is known to this process alone, so it tries once more before it ends.
-    let _ = runtime.block_on(async { tokio::time::timeout(SETTLING, engine.ledger().settle()).await });
     // A name server that hangs in a blocking thread must not keep the process: the answer is known.
     runtime.shutdown_background();
     crash_point("before-answer");
@@ -126,6 +121,9 @@ fn runtime() -> Result<Runtime, NotTaken> {
 
 /// A delivery that could not be recorded gets a last chance; the answer stands already.
 fn settle(engine: &Engine) {
+    if engine.ledger().is_settled() {
+        return;
+    }
     let Ok(runtime) = runtime() else { return };
     if let Err(error) = runtime.block_on(engine.ledger().settle()) {
         engine.telemetry().log(&LogLine::event(Level::Error, error));

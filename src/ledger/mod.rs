@@ -130,10 +130,14 @@ impl Ledger {
         self.worker.ask(notices::Cancelling::new(claim)).await
     }
 
+    /// Whether all that this process knows is written down.
+    pub fn is_settled(&self) -> bool {
+        self.shared.facts().is_empty()
+    }
+
     /// Tries once more to write down what this process could not; for the end of a process.
     pub async fn settle(&self) -> Result<(), Unrecorded> {
-        let settled = self.shared.facts().is_empty();
-        if settled { Ok(()) } else { self.worker.ask(deliveries::Recording).await.map_err(Unrecorded) }
+        if self.is_settled() { Ok(()) } else { self.worker.ask(deliveries::Recording).await.map_err(Unrecorded) }
     }
 
     /// Deletes what is past its time, all of it. The ledger does this itself once an hour, in small steps.
