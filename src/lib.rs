@@ -20,6 +20,7 @@
 //! | [`pipeline`] | the walk as one function |
 //! | [`disposition`] | verdict → LMTP reply, exit status, log line: the one table |
 //! | [`telemetry`] | syslog, journald, stderr; metrics |
+//! | [`fence`] | what a process that handles mail may not do |
 //!
 //! `docs/architecture.md` tells the story; the rules each room follows are cited beside the code.
 
@@ -30,6 +31,7 @@ pub mod config;
 pub mod crash_point;
 pub mod disposition;
 pub mod durable;
+pub mod fence;
 pub mod intake;
 pub mod ledger;
 pub mod mail;

@@ -165,12 +165,6 @@ fn engine(path: &Path, telemetry: impl FnOnce(LogConfig) -> Telemetry) -> Result
     Ok(Arc::new(Engine::new(config, ledger, telemetry)?))
 }
 
-/// From here on no program that this process starts can gain rights by set-uid or capabilities. A kernel that does not know it is
-/// no reason to refuse mail.
-fn give_up_new_privileges() {
-    let _ = nix::sys::prctl::set_no_new_privs();
-}
-
 /// A runtime for one message or one question.
 fn small_runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()

@@ -14,9 +14,10 @@ use clap::Parser;
 use nix::unistd::{Pid, getppid};
 use tokio::runtime::Runtime;
 
-use super::{Command, CommandLine, engine, give_up_new_privileges, small_runtime};
+use super::{Command, CommandLine, engine, small_runtime};
 use crate::crash_point::crash_point;
 use crate::disposition::{EX_TEMPFAIL, Outcome, Status};
+use crate::fence::Fence;
 use crate::intake::Deliver;
 use crate::intake::pipe::{Arguments, answer, defer, read_message};
 use crate::mail::Content;
@@ -33,7 +34,6 @@ const LAST_MOMENT: Duration = Duration::from_millis(200);
 /// Takes the message and gives the exit status.
 pub(super) fn run(arguments: &[OsString]) -> ExitCode {
     let parent = getppid();
-    give_up_new_privileges();
     std::panic::set_hook(Box::new(|panic| {
         let _ = defer(Status::SYSTEM, "internal error, the message will be tried again", &mut std::io::stdout());
         let line = LogLine::event(Level::Error, format_args!("panic: {panic}"));
@@ -60,6 +60,8 @@ fn take(config: &std::path::Path, arguments: Arguments, parent: Pid, watchdog: &
         }
     };
     watchdog.set(engine.config().limits.deadline + GRACE);
+    // What could not be raised is no news at each mail: `serve` says it once.
+    let _ = Fence::raise(engine.config());
     let status = match deliver(&engine, arguments, parent) {
         Ok(outcomes) => answer(&outcomes, &mut output),
         Err(refusal) => {

@@ -13,9 +13,10 @@ use sd_notify::NotifyState;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{FAILED, complain, engine, give_up_new_privileges, report};
+use super::{FAILED, complain, engine, report};
 use crate::config::{Config, ConfigError, LogConfig};
 use crate::disposition::Outcome;
+use crate::fence::{Fence, Identity, give_up_root};
 use crate::intake::Deliver;
 use crate::intake::lmtp::{self, Listener, Settings, Shutdown, ShutdownTrigger};
 use crate::ledger::Ledger;
@@ -32,6 +33,7 @@ struct Service {
     engine: RwLock<Arc<Engine>>,
     /// Counted on over a reload; `None` where nothing is counted.
     metrics: Option<Arc<Metrics>>,
+    fence: Fence,
 }
 
 impl Service {
@@ -42,6 +44,7 @@ impl Service {
     /// Puts a new configuration in force, or keeps the old one if the new one is wrong.
     fn reload(&self, path: &Path) -> Result<(), ConfigError> {
         let config = Config::load(path)?;
+        self.fence.admits(&config)?;
         let telemetry = Arc::new(telemetry(config.log, self.metrics.as_ref()));
         if let Some(metrics) = &self.metrics {
             metrics.expect(&config);
@@ -65,14 +68,14 @@ impl Deliver for Service {
 
 /// Runs until SIGTERM and gives the exit status.
 pub(super) fn run(path: &Path) -> u8 {
-    give_up_new_privileges();
     // The names are constants, so that this cannot fail; if it did, mail is worth more than numbers.
     let metrics = Metrics::new().ok().map(Arc::new);
     let engine = match engine(path, |log| telemetry(log, metrics.as_ref())) {
         Ok(engine) => engine,
         Err(error) => return report(&error),
     };
-    match service_runtime().and_then(|runtime| runtime.block_on(serve(engine, metrics, path.to_owned()))) {
+    let service = Service { fence: Fence::raise(engine.config()), engine: RwLock::new(engine), metrics };
+    match service_runtime().and_then(|runtime| runtime.block_on(serve(service, path.to_owned()))) {
         Ok(()) => 0,
         Err(error) => {
             complain(format_args!("{error}"));
@@ -89,9 +92,10 @@ pub fn service_runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(WORKER_STACK).build()
 }
 
-async fn serve(engine: Arc<Engine>, metrics: Option<Arc<Metrics>>, path: PathBuf) -> io::Result<()> {
-    let listeners = listeners(&engine)?;
-    let service = Arc::new(Service { engine: RwLock::new(engine), metrics });
+async fn serve(service: Service, path: PathBuf) -> io::Result<()> {
+    let service = Arc::new(service);
+    let listeners = listeners(&service.current())?;
+    become_unprivileged(&service)?;
     serve_metrics(&service).await;
     log_panics(service.clone());
     let (trigger, shutdown) = Shutdown::new();
@@ -173,6 +177,34 @@ async fn stop(
         left => format!("stopped with {left} connections still open: what they were sending stays with Postfix"),
     };
     service.log(&LogLine::event(Level::Info, text));
+}
+
+/// From here on, before the first message, this process is what it needs to be and no more.
+fn become_unprivileged(service: &Service) -> io::Result<()> {
+    let state_dir = service.current().config().state_dir.clone();
+    let identity = give_up_root(service.current().config()).map_err(|error| {
+        io::Error::other(format!("cannot become the owner of {}: {error}; start it as that user", state_dir.display()))
+    })?;
+    let said = match identity {
+        Identity::Unprivileged => None,
+        Identity::Became(user) => {
+            let text = format!("began as root, goes on as {user}, the owner of {}", state_dir.display());
+            Some((Level::Info, text))
+        }
+        Identity::Root => {
+            let text = format!(
+                "runs as root: give {} to a user of its own (chown), and it becomes that user at its next start",
+                state_dir.display()
+            );
+            Some((Level::Warning, text))
+        }
+    };
+    if let Some((level, text)) = said {
+        service.log(&LogLine::event(level, text));
+    }
+    let level = if service.fence.is_whole() { Level::Info } else { Level::Warning };
+    service.log(&LogLine::event(level, &service.fence));
+    Ok(())
 }
 
 /// The sockets that systemd handed over; without any, those of `[listen]`.
@@ -260,7 +292,7 @@ impl Background {
     pub fn start(engine: Arc<Engine>) -> io::Result<Self> {
         let runtime = service_runtime()?;
         let listeners = runtime.block_on(async { listeners(&engine) })?;
-        let service = Arc::new(Service { engine: RwLock::new(engine), metrics: None });
+        let service = Arc::new(Service { engine: RwLock::new(engine), metrics: None, fence: Fence::default() });
         let (trigger, shutdown) = Shutdown::new();
         let serving = start(&service, listeners, shutdown);
         let thread = std::thread::spawn(move || {

@@ -228,6 +228,11 @@ impl Config {
         self.source.error(Some(at.span.clone()), message)
     }
 
+    /// An error that no single place in the file shows.
+    pub fn error(&self, message: impl Into<String>) -> ConfigError {
+        self.source.error(None, message)
+    }
+
     /// The application of a name; every mailbox names one that exists.
     pub fn app(&self, name: &str) -> Option<&AppConfig> {
         self.apps.iter().find(|app| app.name.value == name)

@@ -1,5 +1,6 @@
 //! The commands as an administrator runs them: the real binary.
 
 mod check;
+mod fence;
 mod import;
 mod site;

@@ -1,0 +1,281 @@
+//! The fence around a process that handles mail: where it may write, what it may never ask of the kernel, and who it is.
+//!
+//! It does not replace the file modes and the service's sandbox; it holds also where there is no systemd, and for `pipe`. A
+//! kernel that knows no Landlock or no seccomp is no reason to refuse mail: what could not be raised is said in the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    path_beneath_rules,
+};
+use nix::libc;
+use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+
+use crate::config::{Config, ConfigError, ListenAddress};
+
+/// The fence as it stands. One that was never raised keeps nothing out.
+#[derive(Debug, Default)]
+pub struct Fence {
+    places: BTreeSet<PathBuf>,
+    writing: Part,
+    calls: Part,
+}
+
+/// One part of it.
+#[derive(Debug, Default)]
+enum Part {
+    #[default]
+    Open,
+    Closed,
+    /// Why not.
+    Failed(String),
+}
+
+/// What a process gave up when it began as root.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// It was not root to begin with.
+    Unprivileged,
+    /// It is now this user.
+    Became(String),
+    /// It is root still, because its state directory belongs to root or is not there.
+    Root,
+}
+
+/// What neither `serve` nor `pipe` ever does, and what somebody who has taken the process over would begin with: starting
+/// programs, looking into other processes, changing what the machine is made of. A list of what is forbidden, not of what is
+/// allowed: a new libc that uses a new call must not cost mail.
+const FORBIDDEN: &[libc::c_long] = &[
+    libc::SYS_acct,
+    libc::SYS_add_key,
+    libc::SYS_bpf,
+    libc::SYS_chroot,
+    libc::SYS_clock_adjtime,
+    libc::SYS_clock_settime,
+    libc::SYS_delete_module,
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_finit_module,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fsopen,
+    libc::SYS_init_module,
+    libc::SYS_io_uring_setup,
+    libc::SYS_kexec_file_load,
+    libc::SYS_kexec_load,
+    libc::SYS_keyctl,
+    libc::SYS_mount,
+    libc::SYS_mount_setattr,
+    libc::SYS_move_mount,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_open_tree,
+    libc::SYS_perf_event_open,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_pivot_root,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_ptrace,
+    libc::SYS_reboot,
+    libc::SYS_request_key,
+    libc::SYS_setdomainname,
+    libc::SYS_sethostname,
+    libc::SYS_setns,
+    libc::SYS_settimeofday,
+    libc::SYS_swapoff,
+    libc::SYS_swapon,
+    libc::SYS_umount2,
+    libc::SYS_unshare,
+    libc::SYS_userfaultfd,
+];
+
+/// The access rights that this program was tested with; an older kernel knows fewer of them.
+const KNOWN: ABI = ABI::V7;
+
+impl Fence {
+    /// Raises it around this process. Must come before the runtime: Landlock holds for the calling thread and those that it
+    /// starts from now on.
+    ///
+    /// Writing is fenced, and starting programs. Reading is not: name service modules, certificates and resolver
+    /// configuration stand wherever the distribution puts them.
+    pub fn raise(config: &Config) -> Self {
+        // Without it an unprivileged process may raise nothing; and no set-uid program gives rights back.
+        let _ = nix::sys::prctl::set_no_new_privs();
+        let places = places(config).into_iter().chain(temporary_places()).collect();
+        let writing = match fence_writing(&places) {
+            Ok(()) => Part::Closed,
+            Err(why) => Part::Failed(why),
+        };
+        let calls = match fence_calls() {
+            Ok(()) => Part::Closed,
+            Err(error) => Part::Failed(error.to_string()),
+        };
+        Self { places, writing, calls }
+    }
+
+    /// Whether a configuration that was read again has all its places within the fence; a fence cannot be moved.
+    pub fn admits(&self, config: &Config) -> Result<(), ConfigError> {
+        if !matches!(self.writing, Part::Closed) {
+            return Ok(());
+        }
+        let outside =
+            |path: &Path| !rules(path).iter().all(|rule| self.places.iter().any(|ours| rule.starts_with(ours)));
+        let text = |what: &str, path: &Path| {
+            format!(
+                "{what} {} lies outside of what this process may write to since it started: restart mailhatch",
+                path.display()
+            )
+        };
+        for app in &config.apps {
+            if let Some(path) = app.path.as_ref().filter(|path| outside(&path.value)) {
+                return Err(config.error_at(path, text("the spool", &path.value)));
+            }
+        }
+        if outside(&config.state_dir) {
+            return Err(config.error(text("state_dir", &config.state_dir)));
+        }
+        Ok(())
+    }
+
+    /// Whether all of it stands.
+    pub fn is_whole(&self) -> bool {
+        matches!((&self.writing, &self.calls), (Part::Closed, Part::Closed))
+    }
+}
+
+impl fmt::Display for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.writing {
+            Part::Closed => {
+                let places: Vec<_> = self.places.iter().map(|place| place.display().to_string()).collect();
+                write!(f, "fence: writes only below {}", places.join(", "))?;
+            }
+            Part::Open => f.write_str("fence: writes anywhere its user may")?,
+            Part::Failed(why) => write!(f, "fence: writes anywhere its user may ({why})")?,
+        }
+        match &self.calls {
+            Part::Closed => f.write_str("; starts no program"),
+            Part::Open => f.write_str("; no system call is barred"),
+            Part::Failed(why) => write!(f, "; no system call is barred ({why})"),
+        }
+    }
+}
+
+/// Becomes the owner of the state directory where it began as root: after the sockets are bound and the secrets are read, and
+/// before the first message.
+pub fn give_up_root(config: &Config) -> io::Result<Identity> {
+    if !geteuid().is_root() {
+        return Ok(Identity::Unprivileged);
+    }
+    let Ok(state_dir) = std::fs::metadata(&config.state_dir) else { return Ok(Identity::Root) };
+    if state_dir.uid() == 0 {
+        return Ok(Identity::Root);
+    }
+    let owner = Uid::from_raw(state_dir.uid());
+    // libc does this for all threads at once, unlike the bare system calls.
+    match User::from_uid(owner)? {
+        Some(user) => {
+            initgroups(&std::ffi::CString::new(user.name.as_str())?, user.gid)?;
+            setgid(user.gid)?;
+            setuid(owner)?;
+            Ok(Identity::Became(user.name))
+        }
+        None => {
+            setgroups(&[])?;
+            setgid(Gid::from_raw(state_dir.gid()))?;
+            setuid(owner)?;
+            Ok(Identity::Became(format!("user {owner}")))
+        }
+    }
+}
+
+/// What the configuration lets a process write to.
+fn places(config: &Config) -> BTreeSet<PathBuf> {
+    let spools = config.apps.iter().filter_map(|app| app.path.as_ref()).map(|path| path.value.as_path());
+    let sockets = config.listen.lmtp.iter().filter_map(|address| match address {
+        ListenAddress::Unix(path) => Some(path.as_path()),
+        ListenAddress::Tcp(_) => None,
+    });
+    std::iter::once(config.state_dir.as_path()).chain(spools).chain(sockets).flat_map(rules).collect()
+}
+
+/// Where the rest of a message that is too large stands if there can be no state, and where SQLite sorts what is large.
+fn temporary_places() -> impl Iterator<Item = PathBuf> {
+    [std::env::temp_dir(), PathBuf::from("/var/tmp")].into_iter().filter_map(|place| place.canonicalize().ok())
+}
+
+/// The directories, without links, below which one path may be written: those that it lies in as it is written and, if it
+/// is a link, as it is now.
+///
+/// Not the path itself: a rule is about an inode, and a spool that somebody removes and makes again is another one. The root
+/// directory would be no fence, so what lies in it stands for itself.
+fn rules(path: &Path) -> BTreeSet<PathBuf> {
+    let resolved = path.canonicalize().ok();
+    let rule = |path: &Path| {
+        let parent = path.ancestors().skip(1).find_map(|ancestor| ancestor.canonicalize().ok())?;
+        let is_root = parent.parent().is_none();
+        if is_root { path.canonicalize().ok().or(Some(parent)) } else { Some(parent) }
+    };
+    [Some(path), resolved.as_deref()].into_iter().flatten().filter_map(rule).collect()
+}
+
+fn fence_writing(places: &BTreeSet<PathBuf>) -> Result<(), String> {
+    let too_old = |_: RulesetError| "the kernel knows no Landlock, or that of before Linux 5.19".to_owned();
+    let failed = |error: RulesetError| error.to_string();
+    // The first Landlock forbids every rename from one directory to another, and held mail is renamed.
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    let ruleset = ruleset.handle_access(AccessFs::Refer).map_err(too_old)?.set_compatibility(CompatLevel::BestEffort);
+    let status = ruleset
+        .handle_access(AccessFs::from_write(KNOWN) | AccessFs::Execute)
+        .and_then(Ruleset::create)
+        .and_then(|created| created.add_rules(path_beneath_rules(places, AccessFs::from_write(KNOWN))))
+        .and_then(landlock::RulesetCreated::restrict_self)
+        .map_err(failed)?;
+    match status.ruleset {
+        RulesetStatus::NotEnforced => Err("the kernel's Landlock is switched off".to_owned()),
+        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
+    }
+}
+
+fn fence_calls() -> Result<(), seccompiler::Error> {
+    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
+        FORBIDDEN.iter().map(|&call| (call, Vec::new())).collect();
+    let refusal = SeccompAction::Errno(libc::EPERM as u32);
+    let program = std::env::consts::ARCH
+        .try_into()
+        .and_then(|architecture| SeccompFilter::new(rules, SeccompAction::Allow, refusal, architecture))
+        .and_then(BpfProgram::try_from)?;
+    seccompiler::apply_filter_all_threads(&program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_fenced_by_what_it_lies_in() {
+        let base = tempfile::tempdir().expect("directory");
+        let base = base.path().canonicalize().expect("path");
+        let (there, elsewhere) = (base.join("there"), base.join("elsewhere"));
+        std::fs::create_dir_all(there.join("spool")).expect("directory");
+        std::fs::create_dir_all(elsewhere.join("spool")).expect("directory");
+        std::os::unix::fs::symlink(elsewhere.join("spool"), there.join("link")).expect("link");
+        let rows: &[(&str, PathBuf, &[&Path])] = &[
+            ("a directory", there.join("spool"), &[&there]),
+            ("one that is not there", there.join("later"), &[&there]),
+            ("nor what it lies in", there.join("later/still"), &[&there]),
+            ("a link", there.join("link"), &[&there, &elsewhere]),
+            ("one in the root directory", "/tmp".into(), &[Path::new("/tmp")]),
+            ("one in the root directory that is not there", "/no-such-spool".into(), &[Path::new("/")]),
+        ];
+        for (name, path, want) in rows {
+            let want: BTreeSet<_> = want.iter().map(|path| path.to_path_buf()).collect();
+            assert_eq!(rules(path), want, "{name}");
+        }
+    }
+}
