@@ -123,8 +123,10 @@ impl Fence {
         if !matches!(self.writing, Part::Closed) {
             return Ok(());
         }
+        let real = |place: &PathBuf| place.canonicalize().unwrap_or_else(|_| place.clone());
+        let ours: Vec<_> = self.places.iter().map(real).collect();
         let outside =
-            |path: &Path| !rules(path).iter().all(|rule| self.places.iter().any(|ours| rule.starts_with(ours)));
+            |path: &Path| !rules(path).iter().map(real).all(|rule| ours.iter().any(|own| rule.starts_with(own)));
         let text = |what: &str, path: &Path| {
             format!(
                 "{what} {} lies outside of what this process may write to since it started: restart mailhatch",
@@ -206,22 +208,22 @@ fn places(config: &Config) -> BTreeSet<PathBuf> {
 
 /// Where the rest of a message that is too large stands if there can be no state, and where SQLite sorts what is large.
 fn temporary_places() -> impl Iterator<Item = PathBuf> {
-    [std::env::temp_dir(), PathBuf::from("/var/tmp")].into_iter().filter_map(|place| place.canonicalize().ok())
+    [std::env::temp_dir(), PathBuf::from("/var/tmp")].into_iter()
 }
 
-/// The directories, without links, below which one path may be written: those that it lies in as it is written and, if it
-/// is a link, as it is now.
+/// The directories below which one path may be written: the one that it lies in and, if it is a link, the one that it lies in
+/// as it is now.
 ///
 /// Not the path itself: a rule is about an inode, and a spool that somebody removes and makes again is another one. The root
 /// directory would be no fence, so what lies in it stands for itself.
 fn rules(path: &Path) -> BTreeSet<PathBuf> {
-    let resolved = path.canonicalize().ok();
+    let linked = if path.is_symlink() { path.canonicalize().ok() } else { None };
     let rule = |path: &Path| {
-        let parent = path.ancestors().skip(1).find_map(|ancestor| ancestor.canonicalize().ok())?;
+        let parent = path.ancestors().skip(1).find(|ancestor| ancestor.exists())?;
         let is_root = parent.parent().is_none();
-        if is_root { path.canonicalize().ok().or(Some(parent)) } else { Some(parent) }
+        Some(if is_root && path.exists() { path } else { parent }.to_owned())
     };
-    [Some(path), resolved.as_deref()].into_iter().flatten().filter_map(rule).collect()
+    [Some(path), linked.as_deref()].into_iter().flatten().filter_map(rule).collect()
 }
 
 fn fence_writing(places: &BTreeSet<PathBuf>) -> Result<(), String> {
