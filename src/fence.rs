@@ -227,7 +227,10 @@ fn rules(path: &Path) -> BTreeSet<PathBuf> {
 }
 
 fn fence_writing(places: &BTreeSet<PathBuf>) -> Result<(), String> {
-    let too_old = |_: RulesetError| "the kernel knows no Landlock, or that of before Linux 5.19".to_owned();
+    let too_old = |_: RulesetError| {
+        "no Landlock: the kernel is older than Linux 5.19, has it switched off, or a system-call filter forbids it"
+            .to_owned()
+    };
     let failed = |error: RulesetError| error.to_string();
     // The first Landlock forbids every rename from one directory to another, and held mail is renamed.
     let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
