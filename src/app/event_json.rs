@@ -34,7 +34,11 @@ impl<'e> EventJson<'e> {
     pub fn new(event: &'e Event, parts: &[EventPart]) -> Self {
         let wants = |part| parts.contains(&part);
         let (wants_body, wants_attachments) = (wants(EventPart::Body), wants(EventPart::Attachments));
-        let mime = (wants_body || wants_attachments).then(|| Mime::parse(&event.message));
+        let mime = match (wants_body, wants_attachments) {
+            (_, true) => Some(Mime::parse(&event.message)),
+            (true, false) => Some(Mime::parse_body(&event.message)),
+            (false, false) => None,
+        };
         Self { event, wants_body, wants_attachments, wants_raw: wants(EventPart::Raw), mime }
     }
 

@@ -157,12 +157,19 @@ fn find_in_references(message: &Message, mailbox: &MailboxConfig) -> Option<Stri
 
 /// One candidate a field: what stands between brackets behind the first `for`.
 fn find_in_received(message: &Message, wildcard: &Wildcard<'_>) -> Option<String> {
-    static FOR: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?-u)for[ \t\r\n\x0b\x0c]+<([^<]+)>").ok());
-    let pattern = FOR.as_ref()?;
-    fields(message).filter(|field| field.is("Received")).find_map(|field| {
-        let text = field.text();
-        let captured = pattern.captures(text.as_bytes())?.get(1)?;
-        wildcard.key(std::str::from_utf8(captured.as_bytes()).ok()?)
+    fields(message)
+        .filter(|field| field.is("Received"))
+        .find_map(|field| wildcard.key(bracketed_behind_for(&field.text())?))
+}
+
+/// `for\s+<([^<]+)>`: without another `<`, and as far as the last `>` before one.
+fn bracketed_behind_for(text: &str) -> Option<&str> {
+    text.match_indices("for").find_map(|(place, word)| {
+        let behind = &text[place + word.len()..];
+        let bracketed = behind.trim_start_matches([' ', '\t', '\r', '\n', '\x0b', '\x0c']);
+        let inside = bracketed.strip_prefix('<').filter(|_| bracketed.len() < behind.len())?;
+        let inside = inside.split('<').next().unwrap_or_default();
+        inside.rsplit_once('>').map(|(inside, _)| inside).filter(|inside| !inside.is_empty())
     })
 }
 
@@ -278,14 +285,15 @@ fn custom_addresses(message: &Message, wildcard: &Wildcard<'_>) -> Vec<String> {
     static CUSTOM: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"^[\w.-]+\+(?:verify|[a-f0-9]{32}|[0-9a-z]{1,4}-[0-9a-z]{25}(?:-[0-9a-z]{1,13})?)@[\w.-]+$").ok()
     });
-    let Some(custom) = &*CUSTOM else { return Vec::new() };
     let (before, after) = (wildcard.before.to_lowercase(), wildcard.after.to_lowercase());
     let ours = |address: &str| {
         let address = address.to_lowercase();
         address.starts_with(&before) || address.ends_with(&after)
     };
+    // Compiled only where there is something to compare: that takes longer than the rest of a short message.
+    let is_custom = |address: &str| CUSTOM.as_ref().is_some_and(|custom| custom.is_match(address.as_bytes()));
     let list = last(message, "To").and_then(|field| addresses(&field)).unwrap_or_default();
-    list.into_iter().filter(|address| custom.is_match(address.as_bytes()) && !ours(address)).take(5).collect()
+    list.into_iter().filter(|address| address.contains('+') && !ours(address) && is_custom(address)).take(5).collect()
 }
 
 /// Where a field can be put in.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, DEFAULT_PATH, LogConfig};
 use crate::intake::pipe::Arguments;
@@ -132,10 +132,8 @@ fn dispatch(line: CommandLine) -> u8 {
 /// Whether `pipe` is meant, also where the rest of the line is wrong: then a mail is waiting, and the exit status decides
 /// whether Postfix bounces it.
 fn is_pipe(arguments: &[OsString]) -> bool {
-    let command = CommandLine::command();
-    let is_command = |name: &str| command.get_subcommands().any(|known| known.get_name() == name);
     let mut words = arguments.iter().skip(1).filter_map(|argument| argument.to_str());
-    words.find(|word| is_command(word)) == Some("pipe")
+    words.find(|word| Command::has_subcommand(word)) == Some("pipe")
 }
 
 /// Says what is wrong with the configuration; the exit status for it.
