@@ -16,7 +16,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{self, off_t};
 
 use super::error::LedgerError;
-use super::shared::{inherit_owner, row_key};
+use super::shared::{inherit_owner, make_directory, row_key};
 use crate::app::EventId;
 
 /// What is claimed: handing the event over, or sending its notice.
@@ -36,6 +36,8 @@ pub(super) struct Claims {
 #[derive(Debug, Default)]
 struct State {
     file: Option<File>,
+    /// Device and inode of it.
+    identity: (u64, u64),
     /// A lock does not conflict with another of the same open file, so what this process holds is kept here.
     taken: HashSet<off_t>,
 }
@@ -118,7 +120,7 @@ impl Claims {
     }
 
     fn take_byte(self: &Arc<Self>, state: &mut State, offset: off_t) -> Result<Option<ByteLock>, LedgerError> {
-        let State { file: Some(file), taken } = state else { return Ok(None) };
+        let State { file: Some(file), taken, .. } = state else { return Ok(None) };
         if taken.contains(&offset) {
             return Ok(None);
         }
@@ -134,10 +136,8 @@ impl Claims {
     /// The open file; opened anew if the one in the directory is another, because other processes lock that one.
     fn file<'s>(&self, state: &'s mut State) -> Result<&'s File, LedgerError> {
         let cannot = |error: io::Error| LedgerError::file("open", &self.path, &error);
-        if let Some(file) = &state.file {
-            let ours = file.metadata().map_err(cannot)?;
-            let same =
-                std::fs::metadata(&self.path).is_ok_and(|now| (now.dev(), now.ino()) == (ours.dev(), ours.ino()));
+        if state.file.is_some() {
+            let same = std::fs::metadata(&self.path).is_ok_and(|now| (now.dev(), now.ino()) == state.identity);
             if !same && state.taken.iter().any(|&offset| offset != TURN) {
                 return Err(LedgerError::new(format!(
                     "{} was removed or replaced while messages were being handed over: nothing new is begun until they are done",
@@ -149,8 +149,13 @@ impl Claims {
             }
         }
         if state.file.is_none() {
+            if let Some(state_dir) = self.path.parent() {
+                make_directory(state_dir).map_err(|error| LedgerError::file("make", state_dir, &error))?;
+            }
             let file = OpenOptions::new().create(true).write(true).truncate(false).mode(0o640).open(&self.path);
-            state.file = Some(file.map_err(cannot)?);
+            let file = file.map_err(cannot)?;
+            let ours = file.metadata().map_err(cannot)?;
+            (state.file, state.identity) = (Some(file), (ours.dev(), ours.ino()));
             inherit_owner(&self.path).map_err(cannot)?;
         }
         state.file.as_ref().ok_or_else(|| LedgerError::new("the claims file is not open"))

@@ -118,7 +118,6 @@ impl Work for Beginning {
         if let Some(at) = shared.facts().iter().find_map(|fact| fact.delivery_of(&self.id)) {
             return Ok(Some(Begin::Delivered(time(at))));
         }
-        shared.paths.prepare_state_dir()?;
         self.lock = shared.claims.take(Right::HandOver, &self.id)?;
         Ok(self.lock.is_none().then_some(Begin::InFlight))
     }

@@ -96,7 +96,6 @@ impl Work for Reserving {
         if shared.facts().iter().any(|fact| fact.is_notice_of(&self.request.id)) {
             return Ok(Some(Reservation::AlreadySent));
         }
-        shared.paths.prepare_state_dir()?;
         self.lock = shared.claims.take(Right::Notice, &self.request.id)?;
         Ok(self.lock.is_none().then_some(Reservation::InFlight))
     }

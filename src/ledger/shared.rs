@@ -108,7 +108,8 @@ impl Paths {
     }
 }
 
-fn make_directory(path: &Path) -> io::Result<()> {
+/// Makes a directory, with those above it, if it is not there.
+pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o750).create(path)
 }
 
