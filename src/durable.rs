@@ -52,14 +52,17 @@ pub fn write_directory(base: &Path, name: &str, access: Access, parts: &[Part<'_
     };
     // A dot hides the temporary name from a reader that lists the directory; the prefix lets a clean-up find it.
     let temporary = tempfile::Builder::new().prefix(".tmp-").tempdir_in(base)?;
+    // All is written before the first fsync: a journal then takes it in one commit, and the later fsyncs find nothing to do.
+    let mut files = Vec::new();
     for part in parts {
         let path = temporary.path().join(part.name);
         let mut file = io::BufWriter::with_capacity(64 * 1024, File::create_new(&path)?);
         settle(&path, file_mode)?;
         (part.write)(&mut file)?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        files.push(file.into_inner().map_err(io::IntoInnerError::into_error)?);
     }
     settle(temporary.path(), directory_mode)?;
+    files.iter().try_for_each(File::sync_all)?;
     File::open(temporary.path())?.sync_all()?;
     match fs::rename(temporary.path(), &target) {
         Ok(()) => {
