@@ -18,6 +18,9 @@ use super::shared::{Shared, seconds};
 /// Requests in one transaction at most: it must not hold the write lock for long.
 const BATCH: usize = 256;
 
+/// How often what has come in meanwhile is taken in before the fsync.
+const ROUNDS: usize = 3;
+
 /// How long other processes may be before us in the queue. Each takes an fsync.
 const TURN_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -95,7 +98,9 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         std::thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || Clerk { shared, database: None, chores: Chores::default() }.work(&receiver))
+            .spawn(move || {
+                Clerk { shared, database: None, chores: Chores::default(), is_behind: false }.work(&receiver)
+            })
             .map_err(|error| LedgerError::new(format!("cannot start the ledger thread: {error}")))?;
         *jobs = Some(sender);
         Ok(())
@@ -155,6 +160,8 @@ struct Clerk {
     shared: Arc<Shared>,
     database: Option<Database>,
     chores: Chores,
+    /// The last record could not be written down.
+    is_behind: bool,
 }
 
 impl Clerk {
@@ -162,15 +169,12 @@ impl Clerk {
         loop {
             let unrecorded = !self.shared.facts().is_empty();
             match jobs.recv_timeout(self.chores.pause(unrecorded.then_some(RETRY))) {
-                Ok(job) => {
-                    let batch = std::iter::once(job).chain(std::iter::from_fn(|| jobs.try_recv().ok()));
-                    self.serve(batch.take(BATCH).collect());
-                }
-                Err(RecvTimeoutError::Timeout) if unrecorded => self.serve(Vec::new()),
+                Ok(job) => self.serve(job, jobs),
+                Err(RecvTimeoutError::Timeout) if unrecorded => self.record(Vec::new()),
                 Err(RecvTimeoutError::Timeout) => self.chores.step(&self.shared, &mut self.database),
                 Err(RecvTimeoutError::Disconnected) => {
                     if unrecorded {
-                        self.serve(Vec::new());
+                        self.record(Vec::new());
                     }
                     return;
                 }
@@ -178,27 +182,57 @@ impl Clerk {
         }
     }
 
-    /// One transaction for the whole batch: all of it is committed before any of it is answered.
-    fn serve(&mut self, mut batch: Vec<Box<dyn Job>>) {
-        let shared = Arc::clone(&self.shared);
-        let (mut open, settled): (Vec<_>, Vec<_>) =
-            batch.drain(..).map(|mut job| (job.prepare(&shared), job)).partition(|(needs_database, _)| *needs_database);
-        for (_, job) in settled {
-            job.answer(None);
+    /// All that waits, in transactions of two kinds, each committed before any of it is answered: what needs no fsync does not
+    /// wait for one, and what is acknowledged while that is written shares the next fsync.
+    fn serve(&mut self, first: Box<dyn Job>, jobs: &Receiver<Box<dyn Job>>) {
+        let (mut first, mut recording) = (Some(first), Vec::new());
+        for _ in 0..ROUNDS {
+            let waiting = std::iter::from_fn(|| jobs.try_recv().ok());
+            let batch: Vec<_> = first.take().into_iter().chain(waiting).take(BATCH).collect();
+            if batch.is_empty() {
+                break;
+            }
+            self.pass(batch, &mut recording);
         }
-        if open.is_empty() && shared.facts().is_empty() {
-            return;
-        }
-        let failure = self.commit(open.iter_mut().map(|(_, job)| job)).err();
-        if failure.is_some() {
-            self.database = None;
-        }
-        for (_, job) in open {
-            job.answer(failure.as_ref());
+        if !recording.is_empty() || !self.shared.facts().is_empty() {
+            self.record(recording);
         }
     }
 
-    fn commit<'j>(&mut self, jobs: impl Iterator<Item = &'j mut Box<dyn Job>>) -> Result<(), LedgerError> {
+    /// Answers what needs no fsync, and leaves the rest.
+    ///
+    /// After a record that failed all is left: nothing new is begun before the disk has taken what is done.
+    fn pass(&mut self, batch: Vec<Box<dyn Job>>, recording: &mut Vec<Box<dyn Job>>) {
+        let mut passing = Vec::new();
+        for mut job in batch {
+            match job.prepare(&self.shared) {
+                false => job.answer(None),
+                true if job.records() || self.is_behind => recording.push(job),
+                true => passing.push(job),
+            }
+        }
+        if !passing.is_empty() {
+            self.settle(passing, false);
+        }
+    }
+
+    fn record(&mut self, jobs: Vec<Box<dyn Job>>) {
+        self.is_behind = self.settle(jobs, true);
+    }
+
+    /// One transaction; true if it failed.
+    fn settle(&mut self, mut jobs: Vec<Box<dyn Job>>, durable: bool) -> bool {
+        let failure = self.commit(&mut jobs, durable).err();
+        if failure.is_some() {
+            self.database = None;
+        }
+        for job in jobs {
+            job.answer(failure.as_ref());
+        }
+        failure.is_some()
+    }
+
+    fn commit(&mut self, jobs: &mut [Box<dyn Job>], durable: bool) -> Result<(), LedgerError> {
         let path = self.shared.paths.database.as_path();
         if let Some(database) = &self.database {
             database.verify(path)?;
@@ -207,21 +241,24 @@ impl Clerk {
             Some(database) => database,
             closed => closed.insert(Database::open(&self.shared.paths)?),
         };
-        let jobs: Vec<_> = jobs.collect();
-        transact(database, &self.shared, jobs).map_err(|failure| match failure {
+        transact(database, &self.shared, jobs, durable).map_err(|failure| match failure {
             Failure::Database(error) => LedgerError::database(path, &error),
             Failure::Ledger(error) => error,
         })
     }
 }
 
-fn transact(database: &mut Database, shared: &Shared, jobs: Vec<&mut Box<dyn Job>>) -> Result<(), Failure> {
+/// One transaction; a durable one also writes down all that is known to be done.
+fn transact(database: &mut Database, shared: &Shared, jobs: &mut [Box<dyn Job>], durable: bool) -> Result<(), Failure> {
     let now = seconds(SystemTime::now());
     let Some(_turn) = shared.claims.turn(TURN_PATIENCE)? else {
         return Err(LedgerError::locked(&shared.paths.database).into());
     };
-    let facts: Vec<_> = shared.facts().iter().map(|fact| fact.row()).collect();
-    database.set_durable(!facts.is_empty() || jobs.iter().any(|job| job.records()))?;
+    let facts: Vec<_> = match durable {
+        true => shared.facts().iter().map(|fact| fact.row()).collect(),
+        false => Vec::new(),
+    };
+    database.set_durable(durable)?;
     let transaction = database.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for fact in &facts {
         fact.write(&transaction)?;
