@@ -20,6 +20,16 @@ const VERSION: i64 = 1;
 /// How long another process may hold the write lock. A transaction takes milliseconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Pages of the log after which it is copied into the database, at the cost of two fsyncs. A `pipe` that finds nobody else at
+/// the ledger reads the log through, checksums included: 256 KB of it, some 15 mails.
+const SHORT_LOG: u32 = 64;
+
+/// The same in a process that stays: it reads the log once, and each page that changes again meanwhile is copied once.
+const LONG_LOG: u32 = 1000;
+
+/// A process that has committed so often is one that stays.
+const STAYS: u32 = 64;
+
 /// `delivery` may grow to millions of rows: the key is the table itself, and the one index grows at its end only, because
 /// `begun` is the time of the insertion; it costs one more page a commit and saves the expiry from walking the table.
 const TABLES: &str = "
@@ -43,6 +53,7 @@ pub(super) struct Database {
     pub(super) connection: Connection,
     file: (u64, u64),
     durable: Option<bool>,
+    commits: u32,
 }
 
 impl Database {
@@ -69,7 +80,7 @@ impl Database {
                 )));
             }
         }
-        Ok(Self { connection, file, durable: None })
+        Ok(Self { connection, file, durable: None, commits: 0 })
     }
 
     /// Fails if the file was removed or replaced since: what is written to it now, no other process would see.
@@ -81,6 +92,15 @@ impl Database {
             "ledger {} was removed or replaced while it was open: it is opened again at the next message",
             path.display()
         )))
+    }
+
+    /// Lets the log grow longer once there have been many commits.
+    pub(super) fn count_commit(&mut self) -> rusqlite::Result<()> {
+        self.commits = self.commits.saturating_add(1);
+        if self.commits == STAYS {
+            self.connection.pragma_update(None, "wal_autocheckpoint", LONG_LOG)?;
+        }
+        Ok(())
     }
 
     /// Whether the next commits survive a power cut. Those that need not (`NORMAL`) survive the end of the process, even a
@@ -102,9 +122,7 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // Each `pipe` process is often the last one to close the ledger: it need not pay two fsyncs to tidy up after itself.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
-    // Pages. A process that finds nobody else at the ledger reads the log through: 1 MB of it, not the usual 4 MB, which halves
-    // what a cold `pipe` waits for its first answer.
-    connection.pragma_update(None, "wal_autocheckpoint", 250)?;
+    connection.pragma_update(None, "wal_autocheckpoint", SHORT_LOG)?;
     Ok(connection)
 }
 

@@ -259,6 +259,7 @@ fn transact(database: &mut Database, shared: &Shared, jobs: &mut [Box<dyn Job>],
         false => Vec::new(),
     };
     database.set_durable(durable)?;
+    database.count_commit()?;
     let transaction = database.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for fact in &facts {
         fact.write(&transaction)?;
