@@ -62,6 +62,10 @@ fn take(config: &std::path::Path, arguments: Arguments, parent: Pid, watchdog: &
     watchdog.set(engine.config().limits.deadline + GRACE);
     // What could not be raised is no news at each mail: `serve` says it once.
     let _ = Fence::raise(engine.config());
+    // Several recipients share their fsyncs on the ledger's own thread.
+    if arguments.recipients.len() == 1 {
+        engine.ledger().work_in_place();
+    }
     let status = match deliver(&engine, arguments, parent) {
         Ok(outcomes) => answer(&outcomes, &mut output),
         Err(refusal) => {
@@ -71,6 +75,7 @@ fn take(config: &std::path::Path, arguments: Arguments, parent: Pid, watchdog: &
     };
     crash_point("answered");
     settle(&engine);
+    engine.ledger().tidy();
     engine.telemetry().release();
     status
 }

@@ -1,7 +1,7 @@
 //! What the ledger thread does when nobody asks anything: it deletes what is past its time, in small steps.
 //!
 //! A `pipe` process lives for milliseconds, so a pass is not bound to one process: it is noted as done when it is through,
-//! and until then every process does a step of it whenever it waits for its application.
+//! and until then every process does a step of it while it waits for its application, or after its answer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

@@ -92,6 +92,17 @@ impl Ledger {
         Self { shared: Arc::clone(&self.shared), worker: Arc::clone(&self.worker) }
     }
 
+    /// Before the first question: each is answered in the thread that asks. For a process with one event, for which a thread
+    /// costs more than it saves; it does a chore of the ledger by calling [`Ledger::tidy`].
+    pub fn work_in_place(&self) {
+        self.worker.work_in_place();
+    }
+
+    /// Deletes a little of what is past its time, if it is due and no thread does so.
+    pub fn tidy(&self) {
+        self.worker.tidy();
+    }
+
     /// Claims an event. Before it says yes it has written to the ledger, so that a full disk defers the message before the
     /// application has it, not after.
     pub async fn begin(&self, id: &EventId) -> Result<Begin, LedgerError> {

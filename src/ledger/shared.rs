@@ -83,7 +83,7 @@ impl Shared {
         self.facts().push(fact);
     }
 
-    /// What is done but not written down yet; only the ledger thread takes away from it.
+    /// What is done but not written down yet; only what does the ledger's work takes away from it.
     pub(super) fn facts(&self) -> MutexGuard<'_, Vec<Fact>> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }

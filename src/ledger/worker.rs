@@ -1,10 +1,11 @@
-//! The ledger thread: it owns the connection, and puts everything that waits into one transaction.
+//! The ledger thread: it owns the connection, and puts everything that waits for the disk into one transaction.
 //!
-//! So sixteen sessions share one fsync, and no task of the runtime ever waits for a disk. The thread starts with the first
-//! question. After an error the connection is closed, and the next question opens it afresh.
+//! So sixteen sessions share one fsync, and no task of the service's runtime ever waits for a disk. The thread starts with the
+//! first question; a `pipe` for one recipient has none. After an error the connection is closed, and the next question opens
+//! it afresh.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -61,16 +62,31 @@ impl From<LedgerError> for Failure {
     }
 }
 
-/// The way to the thread.
+/// The way to the thread, or what does its work in place.
 #[derive(Debug)]
 pub(super) struct Worker {
     shared: Arc<Shared>,
     jobs: Mutex<Option<Sender<Box<dyn Job>>>>,
+    in_place: OnceLock<Mutex<Clerk>>,
 }
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, jobs: Mutex::new(None) }
+        Self { shared, jobs: Mutex::new(None), in_place: OnceLock::new() }
+    }
+
+    /// From now on the work is done by whoever asks, without a thread.
+    pub(super) fn work_in_place(&self) {
+        self.in_place.get_or_init(|| Mutex::new(Clerk::new(Arc::clone(&self.shared))));
+    }
+
+    /// One step of the chores, if no thread does them.
+    pub(super) fn tidy(&self) {
+        if let Some(clerk) = self.in_place.get() {
+            let mut clerk = clerk.lock().unwrap_or_else(PoisonError::into_inner);
+            let Clerk { shared, database, chores, .. } = &mut *clerk;
+            chores.step(shared, database);
+        }
     }
 
     /// Hands the work to the thread and waits for the answer.
@@ -83,6 +99,10 @@ impl Worker {
     }
 
     fn send(&self, job: Box<dyn Job>) -> Result<(), LedgerError> {
+        if let Some(clerk) = self.in_place.get() {
+            clerk.lock().unwrap_or_else(PoisonError::into_inner).serve(job, || None);
+            return Ok(());
+        }
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let job = match &*jobs {
             None => job,
@@ -98,9 +118,7 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         std::thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || {
-                Clerk { shared, database: None, chores: Chores::default(), is_behind: false }.work(&receiver)
-            })
+            .spawn(move || Clerk::new(shared).work(&receiver))
             .map_err(|error| LedgerError::new(format!("cannot start the ledger thread: {error}")))?;
         *jobs = Some(sender);
         Ok(())
@@ -156,6 +174,7 @@ impl<W: Work> Job for Task<W> {
 }
 
 /// What runs on the thread.
+#[derive(Debug)]
 struct Clerk {
     shared: Arc<Shared>,
     database: Option<Database>,
@@ -165,11 +184,15 @@ struct Clerk {
 }
 
 impl Clerk {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, database: None, chores: Chores::default(), is_behind: false }
+    }
+
     fn work(mut self, jobs: &Receiver<Box<dyn Job>>) {
         loop {
             let unrecorded = !self.shared.facts().is_empty();
             match jobs.recv_timeout(self.chores.pause(unrecorded.then_some(RETRY))) {
-                Ok(job) => self.serve(job, jobs),
+                Ok(job) => self.serve(job, || jobs.try_recv().ok()),
                 Err(RecvTimeoutError::Timeout) if unrecorded => self.record(Vec::new()),
                 Err(RecvTimeoutError::Timeout) => self.chores.step(&self.shared, &mut self.database),
                 Err(RecvTimeoutError::Disconnected) => {
@@ -184,11 +207,10 @@ impl Clerk {
 
     /// All that waits, in transactions of two kinds, each committed before any of it is answered: what needs no fsync does not
     /// wait for one, and what is acknowledged while that is written shares the next fsync.
-    fn serve(&mut self, first: Box<dyn Job>, jobs: &Receiver<Box<dyn Job>>) {
+    fn serve(&mut self, first: Box<dyn Job>, mut waiting: impl FnMut() -> Option<Box<dyn Job>>) {
         let (mut first, mut recording) = (Some(first), Vec::new());
         for _ in 0..ROUNDS {
-            let waiting = std::iter::from_fn(|| jobs.try_recv().ok());
-            let batch: Vec<_> = first.take().into_iter().chain(waiting).take(BATCH).collect();
+            let batch: Vec<_> = first.take().into_iter().chain(std::iter::from_fn(&mut waiting)).take(BATCH).collect();
             if batch.is_empty() {
                 break;
             }

@@ -119,6 +119,28 @@ async fn expiry_comes_by_itself() {
 }
 
 #[tokio::test]
+async fn a_process_for_one_event_works_without_a_thread() {
+    let state = tempfile::tempdir().expect("directory");
+    let others = ledger(state.path());
+    for number in 0..600 {
+        drop(claimed(&others, number).await);
+    }
+    set(&state, "UPDATE delivery SET begun = begun - 11 * 86400; DELETE FROM chore");
+    let (first, second) = (ledger(state.path()), ledger(state.path()));
+    first.work_in_place();
+    second.work_in_place();
+    let claim = claimed(&first, 1000).await;
+    assert!(matches!(second.begin(&id(1000)).await, Ok(Begin::InFlight)));
+    first.finish(claim).await.expect("recorded");
+    assert!(first.is_settled());
+    assert!(matches!(second.begin(&id(1000)).await, Ok(Begin::Delivered(_))));
+    // A step each: so does one process after the other.
+    first.tidy();
+    second.tidy();
+    assert_eq!(count(&state, "delivery"), 1);
+}
+
+#[tokio::test]
 async fn a_reload_keeps_what_is_claimed() {
     let state = tempfile::tempdir().expect("directory");
     let before = ledger(state.path());
