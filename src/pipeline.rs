@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use causes::{deadline_missed, internal_error, ledger_failed, undecided, unknown_address};
 
-use crate::app::{Answer, AppError, Apps, Event, EventId};
+use crate::app::{Answer, AppError, Apps, Event, EventId, hide_key};
 use crate::auth::{Authentication, Authenticator};
 use crate::config::{Config, ConfigError, Unproven};
 use crate::crash_point::crash_point;
@@ -197,7 +197,8 @@ impl Engine {
 
     async fn consider_routed(&self, walk: &Walk, route: Route, trail: &mut Trail) -> Decision {
         if walk.message.content().is_too_large() {
-            let limit = bytesize::ByteSize(self.config.limits.message_size);
+            // The limit that it came in under; a reload may have changed it since.
+            let limit = bytesize::ByteSize(walk.message.content().head().len() as u64);
             let size = bytesize::ByteSize(walk.message.size());
             trail.step("limits", "message-size", "hit", || format!("{size} is over {limit}"));
             let reason = format!("The message is too large: {size}; the limit is {limit}.");
@@ -274,7 +275,7 @@ impl Engine {
         if answer.is_ok() {
             crash_point("app-acknowledged");
         }
-        match answer {
+        match hide_key(&event.route.key, answer) {
             Ok(Answer::Delivered(_)) => {
                 // The application has it, so the answer is 250 whatever the ledger says: 451 would double it.
                 if let Err(error) = self.telemetry.timed(TimedStep::Ledger, self.ledger.finish(claim)).await {
@@ -336,8 +337,12 @@ impl Engine {
         };
         let limit = self.config.limits.unexplained_refusals;
         if first.elapsed().unwrap_or_default() >= limit {
-            let detail = format!("{detail}, for {}", humantime::format_duration(limit));
-            return self.keep(walk, recipient, Verdict::Held { rule: "unexplained-refusal", detail }, outcome).await;
+            let waited = humantime::format_duration(limit);
+            let held = Verdict::Held { rule: "unexplained-refusal", detail: format!("{public}, for {waited}") };
+            let why = format!("{detail}, for {waited}");
+            let verdict = self.keep_because(walk, recipient, held, &why, outcome).await;
+            outcome.warning = Some(why);
+            return verdict;
         }
         Verdict::Deferred(Deferral { status: Status::SYSTEM, cause: "app-refusal", public, detail, alarm: true })
     }
@@ -366,9 +371,20 @@ impl Engine {
 
     /// Keeps a copy back before the message is answered; without the copy it is deferred.
     async fn keep(&self, walk: &Walk, recipient: &Recipient, verdict: Verdict, outcome: &mut Outcome) -> Verdict {
-        let (Some(id), Some(rule), detail) = (&outcome.id, verdict.rule(), verdict.detail()) else {
-            return internal_error();
-        };
+        let why = verdict.detail().to_owned();
+        self.keep_because(walk, recipient, verdict, &why, outcome).await
+    }
+
+    /// The same with a reason that the copy's `held.json` gets and a reply does not.
+    async fn keep_because(
+        &self,
+        walk: &Walk,
+        recipient: &Recipient,
+        verdict: Verdict,
+        detail: &str,
+        outcome: &mut Outcome,
+    ) -> Verdict {
+        let (Some(id), Some(rule)) = (&outcome.id, verdict.rule()) else { return internal_error() };
         let copy = HeldCopy {
             id,
             verdict: verdict.name(),

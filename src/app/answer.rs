@@ -15,7 +15,7 @@ use super::AppError;
 use crate::disposition::Status;
 
 /// The longest time an application can ask us to stay away.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// An HTTP answer, read whole.
 #[derive(Clone, Debug)]
@@ -37,23 +37,31 @@ impl HttpAnswer {
     /// The body as a JSON object, whatever Content-Type says: PHP sends JSON as text/html, .NET begins it with a byte
     /// order mark.
     pub fn json(&self) -> Option<serde_json::Map<String, Value>> {
-        let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body);
-        match serde_json::from_slice(body) {
+        match serde_json::from_slice(self.text()) {
             Ok(Value::Object(object)) if self.is_whole => Some(object),
             _ => None,
         }
     }
 
-    /// Whether the body is a page for people: a login page, a captive portal.
+    /// Whether the body is a page for people: a login page, a captive portal. No acknowledgement begins with markup, whatever
+    /// comes before the page's first tag (a comment, an XML declaration).
     pub fn is_page(&self) -> bool {
-        let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body).trim_ascii_start();
-        let begins = |text: &[u8]| body.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text));
         let html_type = self.content_type.as_deref().is_some_and(|value| {
             let kind = value.split(';').next().unwrap_or_default().trim();
             kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
         });
-        let html_body = begins(b"<!doctype html") || begins(b"<html") || begins(b"<head");
-        html_body || (html_type && !body.is_empty() && self.json().is_none())
+        let text = self.text();
+        text.starts_with(b"<") || (html_type && !text.is_empty() && self.json().is_none())
+    }
+
+    /// Whether the body begins as a JSON object and is none: what it would have said, nobody knows.
+    pub fn is_broken_json(&self) -> bool {
+        self.text().starts_with(b"{") && self.json().is_none()
+    }
+
+    /// The body without a byte order mark and the white space before its first character.
+    fn text(&self) -> &[u8] {
+        self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body).trim_ascii_start()
     }
 
     /// The beginning of the body, for log lines.
@@ -75,7 +83,7 @@ pub(super) fn printable(text: &str, most: usize) -> String {
     }
 }
 
-/// `Retry-After`: seconds or a date (RFC 9110 section 10.2.3), at most an hour.
+/// `Retry-After`: seconds or a date (RFC 9110 section 10.2.3), at most a day.
 pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
@@ -254,8 +262,9 @@ mod tests {
             ("120", Some(120)),
             (" 120 ", Some(120)),
             ("0", None),
-            ("86400", Some(3600)),
-            ("99999999999999999999999", Some(3600)),
+            ("86400", Some(86400)),
+            ("86401", Some(86400)),
+            ("99999999999999999999999", Some(86400)),
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some(77)),
             ("Sun, 06 Nov 1994 08:47:37 GMT", None),
             ("soon", None),
@@ -273,6 +282,8 @@ mod tests {
             ("html", "text/html; charset=utf-8", "<p>Log in", true),
             ("html without saying so", "text/plain", "\n <!DOCTYPE HTML><html>", true),
             ("html as json", "application/json", "<html>", true),
+            ("html behind a comment", "text/plain", "\n<!-- x --><html>login</html>", true),
+            ("html behind an XML declaration", "", "<?xml version=\"1.0\"?><html>", true),
             ("xhtml", "application/xhtml+xml", "<x/>", true),
             ("empty, with a framework's default type", "text/html", "", false),
             ("json, with a framework's default type", "text/html", "{\"ok\":true}", false),

@@ -25,6 +25,7 @@ pub use event::{Event, EventId};
 
 use crate::config::{AppKind, Config, ConfigError};
 use crate::disposition::Status;
+use crate::route::Key;
 use gate::Gate;
 
 /// What the application said, and understood.
@@ -63,6 +64,20 @@ pub enum AppError {
         /// What only the log gets.
         detail: String,
     },
+}
+
+/// The answer as a log line or a reply may show it: an application may repeat the key in what it says.
+pub fn hide_key(key: &Key, answer: Result<Answer, AppError>) -> Result<Answer, AppError> {
+    let hidden = |text: String| key.hide_in(&text);
+    match answer {
+        Ok(Answer::Delivered(text)) => Ok(Answer::Delivered(hidden(text))),
+        Ok(Answer::Dropped(text)) => Ok(Answer::Dropped(hidden(text))),
+        Ok(Answer::Rejected(text)) => Ok(Answer::Rejected(hidden(text))),
+        Err(AppError::Refused { public, detail }) => Err(AppError::Refused { public, detail: hidden(detail) }),
+        Err(AppError::Unavailable { status, public, detail, retry_after, alarm }) => {
+            Err(AppError::Unavailable { status, public, detail: hidden(detail), retry_after, alarm })
+        }
+    }
 }
 
 /// An application that takes events.

@@ -93,7 +93,7 @@ impl Webhook {
                 let reason = printable(text("reason").unwrap_or_default(), LONGEST_REASON);
                 Ok(Answer::Dropped(if reason.is_empty() { "the application dropped it".to_owned() } else { reason }))
             }
-            _ if answer.is_success() && answer.is_whole && !answer.is_page() => {
+            _ if answer.is_success() && answer.is_whole && !answer.is_page() && !answer.is_broken_json() => {
                 Ok(Answer::Delivered(format!("the application answered {}", answer.status)))
             }
             _ => Err(answer::not_taken(&self.http.asked(), answer)),

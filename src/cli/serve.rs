@@ -17,8 +17,8 @@ use super::{FAILED, complain, engine, report};
 use crate::config::{Config, ConfigError, LogConfig};
 use crate::disposition::Outcome;
 use crate::fence::{Fence, Identity, give_up_root};
-use crate::intake::Deliver;
 use crate::intake::lmtp::{self, Listener, Settings, Shutdown, ShutdownTrigger};
+use crate::intake::{Deliver, MessageLimits};
 use crate::ledger::Ledger;
 use crate::mail::{Content, Envelope};
 use crate::pipeline::Engine;
@@ -63,6 +63,12 @@ impl Service {
 impl Deliver for Service {
     fn deliver(self: Arc<Self>, envelope: Envelope, content: Content) -> BoxFuture<'static, Vec<Outcome>> {
         self.current().deliver(envelope, content)
+    }
+
+    fn limits(&self) -> Option<MessageLimits> {
+        let engine = self.current();
+        let limits = &engine.config().limits;
+        Some(MessageLimits { message_size: limits.message_size, recipients: limits.recipients })
     }
 }
 
@@ -146,9 +152,10 @@ fn reload(service: &Service, path: &Path, hung_up: Option<()>) {
     let reloading = [NotifyState::Reloading, NotifyState::monotonic_usec_now().unwrap_or(NotifyState::Reloading)];
     let _ = sd_notify::notify(&reloading);
     let line = match service.reload(path) {
-        Ok(()) => {
-            LogLine::event(Level::Info, "configuration reloaded; [listen] and [limits] of connections need a restart")
-        }
+        Ok(()) => LogLine::event(
+            Level::Info,
+            "configuration reloaded; [listen], limits.connections, limits.memory and the name in the greeting need a restart",
+        ),
         Err(error) => LogLine::event(Level::Error, format_args!("the old configuration stays in force: {error}")),
     };
     service.log(&line);
@@ -220,6 +227,9 @@ fn listeners(engine: &Engine) -> io::Result<Vec<Listener>> {
     }
     if !listeners.is_empty() {
         return Ok(listeners);
+    }
+    if engine.config().listen.lmtp.is_empty() {
+        return Err(io::Error::other("there is nothing to listen on: set listen.lmtp, or start mailhatch.socket"));
     }
     let bind = |address| Listener::bind(address, SOCKET_MODE).map_err(io::Error::other);
     engine.config().listen.lmtp.iter().map(bind).collect()

@@ -17,4 +17,18 @@ pub trait Deliver: Send + Sync + 'static {
     /// Walks the message through the rooms. Gives exactly one outcome for each envelope recipient, in their order, within
     /// the deadline, whatever happens.
     fn deliver(self: Arc<Self>, envelope: Envelope, content: Content) -> BoxFuture<'static, Vec<Outcome>>;
+
+    /// The limits in force where they can change while the service runs; `None`: those that it was started with.
+    fn limits(&self) -> Option<MessageLimits> {
+        None
+    }
+}
+
+/// What a message is measured by as it comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageLimits {
+    /// Octets that stay in memory; the rest goes to a file.
+    pub message_size: u64,
+    /// Recipients of one message.
+    pub recipients: usize,
 }

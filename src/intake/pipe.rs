@@ -31,10 +31,11 @@ pub struct Arguments {
 impl Arguments {
     /// The envelope they tell of.
     pub fn into_envelope(self) -> Envelope {
-        let mut originals = self.original_recipients.into_iter().filter(|original| !original.is_empty());
+        // An empty one keeps its place: the next one is of the next recipient.
+        let mut originals = self.original_recipients.into_iter();
         let recipients = self.recipients.into_iter().map(|address| {
             let address = address.strip_prefix('<').and_then(|a| a.strip_suffix('>')).unwrap_or(&address).to_owned();
-            Recipient { address, original: originals.next() }
+            Recipient { address, original: originals.next().filter(|original| !original.is_empty()) }
         });
         // Postfix writes "unknown" for what it could not find out.
         let known = |value: Option<String>| value.filter(|value| !value.is_empty() && value != "unknown");
@@ -174,6 +175,27 @@ pub fn defer(status: Status, public: &str, output: &mut dyn Write) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_original_recipient_belongs_to_the_recipient_in_its_place() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let rows: &[(&str, &[&str], [Option<&str>; 2])] = &[
+            ("both", &["a@x", "b@x"], [Some("a@x"), Some("b@x")]),
+            ("the first is empty", &["", "b@x"], [None, Some("b@x")]),
+            ("one", &["a@x"], [Some("a@x"), None]),
+            ("none", &[], [None, None]),
+        ];
+        for (name, originals, want) in rows {
+            let arguments = Arguments {
+                recipients: texts(&["1@x", "2@x"]),
+                original_recipients: texts(originals),
+                ..Arguments::default()
+            };
+            let envelope = arguments.into_envelope();
+            let found: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.original.as_deref()).collect();
+            assert_eq!(found, want, "{name}");
+        }
+    }
 
     fn read(bytes: &[u8], limit: u64) -> io::Result<Content> {
         read_message(&mut &bytes[..], limit, &std::env::temp_dir())

@@ -3,4 +3,5 @@
 mod check;
 mod fence;
 mod import;
+mod serve;
 mod site;

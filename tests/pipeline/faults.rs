@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::app::{GITLAB_SECRET, WEBHOOK_SECRET};
+use crate::support::config::REPLY_KEY;
 use crate::support::http_server::{Fault, HttpServer, Reply, Request};
 
 const JANE: &str = "jane@example.org";
@@ -230,6 +231,32 @@ fn a_refusal_that_stays_unexplained_is_held_in_the_end() {
             assert_eq!(keys(&server)[asked..], [id], "{status}: delivered once, under the same key");
         }
     });
+}
+
+/// An application may repeat the key in what it says; a reply can travel to a stranger, and a log is read by many.
+#[test]
+fn a_key_in_the_application_s_answer_is_not_shown() {
+    for way in [Way::Lmtp, Way::Pipe] {
+        let answer = format!("{{\"message\":\"unknown key {REPLY_KEY}\"}}");
+        let server = HttpServer::tcp(move |_| Reply::json(400, &answer));
+        let site = Site::start(way, "webhook", server.url(), "unexplained_refusals = \"1s\"", "");
+        let mut text = site.send(&message("", "refused"));
+        while text.starts_with("4.3.0 deferred: app-refusal (") {
+            std::thread::sleep(Duration::from_millis(100));
+            text = site.send(&message("", "refused"));
+        }
+        assert!(
+            text.starts_with("2.0.0 held: unexplained-refusal (the application does not take this message, for 1s)"),
+            "{text}"
+        );
+        let Some(service) = &site.service else { continue };
+        let log = service.log();
+        assert!(!log.contains(REPLY_KEY), "{log}");
+        assert!(log.contains("unknown key 59d8…"), "what it said is in the log all the same: {log}");
+        let id = site.place().held().remove(0);
+        let why = std::fs::read_to_string(site.place().path().join(format!("state/held/{id}/held.json"))).unwrap();
+        assert!(why.contains("answered 400"), "{why}");
+    }
 }
 
 /// The deadline of the message, not the application's own time limit.

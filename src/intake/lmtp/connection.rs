@@ -78,6 +78,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.session.octets_in_memory().is_some() {
             return self.read_data().await;
         }
+        // Postfix keeps a connection for many messages.
+        self.session.set_limits(self.service.session_limits());
         self.session.input().reserve(COMMAND_READ);
         let timeout = self.service.settings.command_timeout;
         let read = tokio::select! {
@@ -98,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let read = tokio::time::timeout(timeout, self.stream.read_buf(self.session.input())).await;
         self.has_read(read, Farewell::DataStalled)?;
         let octets = self.session.octets_in_memory().unwrap_or_default() + self.session.input().len();
-        let needed = (octets as u64).min(self.service.settings.message_size);
+        let needed = octets.min(self.session.limits().message_size) as u64;
         if let Some(reservation) = &mut self.reservation
             && reservation.octets() < needed
             && !reservation.grow_to(needed + RESERVED)
@@ -137,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Ok(());
         }
         let service = self.service.clone();
-        let wanted = declared_size.map_or(RESERVED, room_for).min(service.settings.message_size);
+        let wanted = declared_size.map_or(RESERVED, room_for).min(self.session.limits().message_size as u64);
         self.reservation = service.budget.try_reserve(wanted);
         if self.reservation.is_none() {
             if let Some(replies) = self.session.take_replies() {

@@ -20,7 +20,7 @@ use super::reply::Farewell;
 use super::shutdown::Shutdown;
 use super::step::SessionLimits;
 use crate::config::Config;
-use crate::intake::Deliver;
+use crate::intake::{Deliver, MessageLimits};
 use crate::telemetry::{Level, LogLine, Metrics};
 
 /// Takes the log lines of the service. It must not block.
@@ -210,10 +210,13 @@ impl Service {
         }
     }
 
+    /// What is in force now: a reload may have changed it.
     pub(super) fn session_limits(&self) -> SessionLimits {
+        let Settings { message_size, recipients, .. } = self.settings;
+        let limits = self.deliver.limits().unwrap_or(MessageLimits { message_size, recipients });
         SessionLimits {
-            message_size: usize::try_from(self.settings.message_size).unwrap_or(usize::MAX),
-            recipients: self.settings.recipients,
+            message_size: usize::try_from(limits.message_size).unwrap_or(usize::MAX),
+            recipients: limits.recipients,
         }
     }
 

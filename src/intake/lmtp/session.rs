@@ -183,6 +183,16 @@ impl Session {
         (!self.output.is_empty()).then(|| self.output.split().freeze())
     }
 
+    /// The limits for messages that begin from now on.
+    pub fn set_limits(&mut self, limits: SessionLimits) {
+        self.limits = limits;
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> SessionLimits {
+        self.limits
+    }
+
     /// Octets of the message coming in that are in memory; `None` if none is coming in.
     pub fn octets_in_memory(&self) -> Option<usize> {
         match &self.state {
