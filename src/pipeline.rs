@@ -303,7 +303,12 @@ impl Engine {
     async fn claim(&self, walk: &Walk, id: &EventId) -> Result<Claim, Box<Verdict>> {
         let patience = walk.deadline.min(Instant::now() + IN_FLIGHT_WAIT);
         loop {
-            match self.telemetry.timed(TimedStep::Ledger, self.ledger.begin(id)).await {
+            let begun = timeout_at(walk.deadline, self.ledger.begin(id));
+            // A claim that comes too late is dropped by the ledger, and free again.
+            let Ok(begun) = self.telemetry.timed(TimedStep::Ledger, begun).await else {
+                return Err(Box::new(deadline_missed("the ledger")));
+            };
+            match begun {
                 Ok(Begin::New(claim)) => return Ok(claim),
                 Ok(Begin::Delivered(_)) => return Err(Box::new(Verdict::Duplicate)),
                 Ok(Begin::InFlight) if Instant::now() < patience => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -331,9 +336,10 @@ impl Engine {
         id: &EventId,
         outcome: &mut Outcome,
     ) -> Verdict {
-        let first = match self.ledger.first_refusal(id).await {
-            Ok(first) => first,
-            Err(error) => return ledger_failed(&error),
+        let first = match timeout_at(walk.deadline, self.ledger.first_refusal(id)).await {
+            Ok(Ok(first)) => first,
+            Ok(Err(error)) => return ledger_failed(&error),
+            Err(_) => return deadline_missed("the ledger"),
         };
         let limit = self.config.limits.unexplained_refusals;
         if first.elapsed().unwrap_or_default() >= limit {

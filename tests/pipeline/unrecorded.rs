@@ -14,6 +14,23 @@ use crate::support::service::MAILHATCH;
 
 const JANE: &str = "jane@example.org";
 
+/// The ledger waits for a lock longer than this message may take.
+#[test]
+fn a_ledger_that_is_locked_does_not_outlast_the_deadline() {
+    let place = Place::new(&format!("{}[limits]\ndeadline = \"1s\"\n", spool_config()));
+    let service = Service::start_in(place, &[]);
+    let mut client = service.lmtp();
+    assert!(client.send(JANE, &[REPLY_ADDRESS], &message("", "first")).remove(0).starts_with("250 2.0.0 delivered"));
+    let lock = rusqlite::Connection::open(service.place.path().join("state/ledger.sqlite")).unwrap();
+    lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let reply = client.send(JANE, &[REPLY_ADDRESS], &message("", "second")).remove(0);
+    assert!(reply.starts_with("451 4.4.7 deferred: deadline (not done within the deadline)"), "{reply}");
+    drop(lock);
+    let reply = client.send(JANE, &[REPLY_ADDRESS], &message("", "second")).remove(0);
+    assert!(reply.starts_with("250 2.0.0 delivered"), "{reply}");
+    assert_eq!(service.place.spooled().len(), 2);
+}
+
 /// An application that locks the ledger while it has the event, as a backup or a curious administrator might.
 struct Locking {
     server: HttpServer,
