@@ -36,7 +36,8 @@ impl Report {
         let mut text = format!(
             "# Performance\n\nWritten by `make bench` on {}: {}.\n\n\
              What is compared ran alternately in one run of {} rounds of {} s each; figures are medians. Ratios say more than\n\
-             figures: they were taken on the same machine at the same time. **no** marks a target that this run missed.\n",
+             figures: they were taken on the same machine at the same time. **no** marks a target that this run missed;\n\
+             [limits](limits.md) says what stops it.\n",
             run("date", &["-u", "+%Y-%m-%d"]).trim(),
             machine(),
             options.rounds,
