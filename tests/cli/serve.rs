@@ -1,7 +1,5 @@
 //! The service as an administrator starts it and changes its configuration.
 
-use std::time::{Duration, Instant};
-
 use crate::support::config::{BASE, REPLY_ADDRESS, SPOOL};
 use crate::support::service::{Place, Service};
 
@@ -17,16 +15,6 @@ fn message(octets: usize) -> Vec<u8> {
     [header.as_bytes(), line.repeat(octets / line.len() + 1).as_bytes()].concat()
 }
 
-fn reload(service: &Service) {
-    let reloaded = || service.log().matches("configuration reloaded").count();
-    let (before, limit) = (reloaded(), Instant::now() + Duration::from_secs(20));
-    service.signal("HUP");
-    while reloaded() == before {
-        assert!(Instant::now() < limit, "no reload: {}", service.log());
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Postfix keeps a connection for many messages, so the limits must not be those of its beginning.
 #[test]
 fn a_reload_changes_the_limits_of_a_connection_that_is_open() {
@@ -38,14 +26,14 @@ fn a_reload_changes_the_limits_of_a_connection_that_is_open() {
     assert!(reply.contains("the limit is 100.0 KiB"), "{reply}");
 
     service.place.configure(&config("1MiB", 2));
-    reload(&service);
+    service.reload();
     let two = [REPLY_ADDRESS, "incoming+Another1@gitlab.example.com"];
     let replies = client.send(SENDER, &two, &large);
     assert!(replies[0].starts_with("250 2.0.0 delivered"), "{replies:?}");
     assert_eq!(replies.len(), 2);
 
     service.place.configure(&config("100KiB", 2));
-    reload(&service);
+    service.reload();
     let reply = client.send(SENDER, &[REPLY_ADDRESS], &message(300 * 1024)).remove(0);
     assert!(reply.contains("the limit is 100.0 KiB"), "{reply}");
 }

@@ -158,6 +158,17 @@ impl Service {
         assert!(done.success());
     }
 
+    /// Sends SIGHUP and waits until the configuration is reloaded.
+    pub fn reload(&self) {
+        let reloaded = || self.log().matches("configuration reloaded").count();
+        let (before, limit) = (reloaded(), Instant::now() + Duration::from_secs(20));
+        self.signal("HUP");
+        while reloaded() == before {
+            assert!(Instant::now() < limit, "no reload: {}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits for its end; the place stays.
     pub fn ended(mut self) -> (std::process::ExitStatus, Place) {
         let status = self.child.wait().unwrap();
