@@ -17,9 +17,10 @@ help:
 demo:
 	$(CARGO) run --locked --quiet -- demo
 
+# Most tests wait, for Postfix or for a deadline: more of them at once than there are cores.
 test:
 	tests/setup.sh
-	$(CARGO) test --locked --features crash-points
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --locked --features crash-points
 
 lint:
 	$(CARGO) fmt --check
