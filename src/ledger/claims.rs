@@ -16,7 +16,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{self, off_t};
 
 use super::error::LedgerError;
-use super::shared::{inherit_owner, make_directory, row_key};
+use super::shared::{inherit_owner, make_state_dir, row_key};
 use crate::app::EventId;
 
 /// What is claimed: handing the event over, or sending its notice.
@@ -150,7 +150,7 @@ impl Claims {
         }
         if state.file.is_none() {
             if let Some(state_dir) = self.path.parent() {
-                make_directory(state_dir).map_err(|error| LedgerError::file("make", state_dir, &error))?;
+                make_state_dir(state_dir)?;
             }
             let file = OpenOptions::new().create(true).write(true).truncate(false).mode(0o640).open(&self.path);
             let file = file.map_err(cannot)?;

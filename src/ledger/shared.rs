@@ -92,7 +92,7 @@ impl Shared {
 impl Paths {
     /// Makes the state directory if it is not there.
     pub(super) fn prepare_state_dir(&self) -> Result<(), LedgerError> {
-        make_directory(&self.state_dir).map_err(|error| LedgerError::file("make", &self.state_dir, &error))
+        make_state_dir(&self.state_dir)
     }
 
     /// Makes the directory of the held copies if it is not there.
@@ -108,8 +108,12 @@ impl Paths {
     }
 }
 
-/// Makes a directory, with those above it, if it is not there.
-pub(super) fn make_directory(path: &Path) -> io::Result<()> {
+/// Makes a state directory, with those above it, if it is not there.
+pub(super) fn make_state_dir(path: &Path) -> Result<(), LedgerError> {
+    make_directory(path).map_err(|error| LedgerError::file("make", path, &error))
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o750).create(path)
 }
 

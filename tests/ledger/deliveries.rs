@@ -101,14 +101,19 @@ async fn entries_go_after_ten_days_and_not_before() {
     assert_eq!((count(&state, "delivery"), count(&state, "refusal")), (1, 0), "what was begun again is kept");
 }
 
+/// What is past its time, and the chore that deletes it is due.
+async fn six_hundred_expired(state: &tempfile::TempDir) {
+    let ledger = ledger(state.path());
+    for number in 0..600 {
+        drop(claimed(&ledger, number).await);
+    }
+    set(state, "UPDATE delivery SET begun = begun - 11 * 86400; DELETE FROM chore");
+}
+
 #[tokio::test]
 async fn expiry_comes_by_itself() {
     let state = tempfile::tempdir().expect("directory");
-    let ledger_before = ledger(state.path());
-    for number in 0..600 {
-        drop(claimed(&ledger_before, number).await);
-    }
-    set(&state, "UPDATE delivery SET begun = begun - 11 * 86400; DELETE FROM chore");
+    six_hundred_expired(&state).await;
     // A new one looks as soon as it has nothing else to do; any question shows how far it is.
     let ledger = ledger(state.path());
     drop(claimed(&ledger, 1000).await);
@@ -121,11 +126,7 @@ async fn expiry_comes_by_itself() {
 #[tokio::test]
 async fn a_process_for_one_event_works_without_a_thread() {
     let state = tempfile::tempdir().expect("directory");
-    let others = ledger(state.path());
-    for number in 0..600 {
-        drop(claimed(&others, number).await);
-    }
-    set(&state, "UPDATE delivery SET begun = begun - 11 * 86400; DELETE FROM chore");
+    six_hundred_expired(&state).await;
     let (first, second) = (ledger(state.path()), ledger(state.path()));
     first.work_in_place();
     second.work_in_place();
