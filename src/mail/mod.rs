@@ -7,6 +7,7 @@ mod address;
 mod content;
 mod envelope;
 mod header;
+pub mod lexical;
 mod message;
 
 pub use address::Address;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::received;
 use crate::config::AddressSource;
+use crate::mail::lexical::{end_of_comment, end_of_quoted_string, without_source_route};
 use crate::mail::{Address, Field, Message, Recipient};
 
 /// The addresses, or for References the ids, of one source in the order of the message; `None` if the message does not
@@ -102,12 +103,12 @@ fn addresses_in(text: &str) -> Vec<&str> {
                 // Unclosed, it is only noise before a word.
                 position += 1;
                 if inner.as_bytes().get(end) == Some(&b'>') {
-                    found.extend(address(without_route(inner[..end].trim())));
+                    found.extend(address(without_source_route(inner[..end].trim())));
                     bracketed = true;
                     position += end + 1;
                 }
             }
-            b'(' if comments_end => match received::end_of_comment(bytes, position) {
+            b'(' if comments_end => match end_of_comment(bytes, position) {
                 Some(end) => position = end,
                 None => comments_end = false,
             },
@@ -118,7 +119,7 @@ fn addresses_in(text: &str) -> Vec<&str> {
                     match bytes[position] {
                         b',' | b';' | b'<' | b'>' | b' ' | b'\t' => break,
                         b'(' if comments_end => break,
-                        b'"' if quotes_end => match received::end_of_quotes(bytes, position) {
+                        b'"' if quotes_end => match end_of_quoted_string(bytes, position) {
                             Some(end) => position = end,
                             None => quotes_end = false,
                         },
@@ -148,12 +149,4 @@ fn flush<'a>(words: &mut Vec<&'a str>, bracketed: &mut bool, found: &mut Vec<&'a
 
 fn address(text: &str) -> Option<&str> {
     text.contains('@').then_some(text)
-}
-
-/// `@a,@b:jane@example.org` (RFC 5321 appendix C): the route is to be ignored.
-pub(super) fn without_route(text: &str) -> &str {
-    if !text.starts_with('@') {
-        return text;
-    }
-    text.rsplit_once(':').map_or(text, |(_, rest)| rest)
 }

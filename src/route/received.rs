@@ -3,7 +3,7 @@
 //! Postfix writes `for <address>`, Exim `for address`, others several with commas between them. The word counts only
 //! where it is one, and in a comment or in quotes only if there is none outside of them.
 
-use super::candidates::without_route;
+use crate::mail::lexical::{end_of_comment, end_of_quoted_string, without_source_route};
 
 /// The addresses behind `for`, in order.
 pub(super) fn for_addresses(text: &str) -> Vec<&str> {
@@ -23,7 +23,7 @@ fn scan(text: &str, respect_quoting: bool) -> Option<Vec<&str>> {
                 at_word_start = true;
             }
             b'"' if respect_quoting => {
-                position = end_of_quotes(bytes, position)?;
+                position = end_of_quoted_string(bytes, position)?;
                 at_word_start = false;
             }
             b'f' | b'F' if at_word_start && is_for(&bytes[position..]) => {
@@ -78,35 +78,5 @@ fn read_addresses<'a>(text: &'a str, mut position: usize, found: &mut Vec<&'a st
 }
 
 fn push<'a>(text: Option<&'a str>, found: &mut Vec<&'a str>) {
-    found.extend(text.map(without_route).filter(|text| text.contains('@')));
-}
-
-/// The position behind the comment that starts here; comments nest (RFC 5322 section 3.2.2).
-pub(super) fn end_of_comment(bytes: &[u8], start: usize) -> Option<usize> {
-    let (mut depth, mut position) = (0usize, start);
-    while let Some(&byte) = bytes.get(position) {
-        match byte {
-            b'\\' => position += 1,
-            b'(' => depth += 1,
-            b')' if depth == 1 => return Some(position + 1),
-            b')' => depth -= 1,
-            _ => {}
-        }
-        position += 1;
-    }
-    None
-}
-
-/// The position behind the quoted string that starts here (RFC 5322 section 3.2.4).
-pub(super) fn end_of_quotes(bytes: &[u8], start: usize) -> Option<usize> {
-    let mut position = start + 1;
-    while let Some(&byte) = bytes.get(position) {
-        match byte {
-            b'\\' => position += 1,
-            b'"' => return Some(position + 1),
-            _ => {}
-        }
-        position += 1;
-    }
-    None
+    found.extend(text.map(without_source_route).filter(|text| text.contains('@')));
 }

@@ -1,6 +1,7 @@
 //! Marks that forbid an automatic answer, but do not set a message aside: the notice room asks for them.
 
 use crate::mail::Message;
+use crate::mail::lexical::without_comments;
 
 /// Whether the message came through a mailing list: any field `List-*` (RFC 2369, RFC 2919, RFC 8058).
 pub fn is_list_mail(message: &Message) -> bool {
@@ -128,25 +129,4 @@ pub(super) fn is_keyword(value: &str, keyword: &str) -> bool {
     let bare = without_comments(value);
     let word = bare.split(';').next().unwrap_or_default();
     word.trim().eq_ignore_ascii_case(keyword)
-}
-
-/// The value with a blank for each comment. A comment that never ends takes the rest with it.
-fn without_comments(value: &str) -> String {
-    let (mut bare, mut depth) = (String::with_capacity(value.len()), 0usize);
-    let mut characters = value.chars();
-    while let Some(c) = characters.next() {
-        match c {
-            '\\' if depth > 0 => {
-                characters.next();
-            }
-            '(' => depth += 1,
-            ')' if depth > 0 => {
-                depth -= 1;
-                bare.push(' ');
-            }
-            c if depth == 0 => bare.push(c),
-            _ => {}
-        }
-    }
-    bare
 }
