@@ -1,15 +1,14 @@
-//! The walk of a message through the rooms.
+//! The way of a message through the modules.
 //!
 //! ```text
 //! screen ─► route ─► (too large?) ─► auth ─► ledger: done before? ─► app ─► ledger: done ─► verdict
 //!    └─ ignored, held    └─ rejected, held, notice       └─ unproven: held
 //! ```
 //!
-//! `Engine::consider` decides without doing anything, for real mail and for `explain` alike; `Engine::carry_out`
-//! (`pipeline/carry_out.rs`) does it. Whatever is unclear ends in `deferred`.
+//! `Engine::decide` says what should become of a message and does nothing. For real mail `Engine::execute`
+//! (`pipeline/execute.rs`) does it; for `explain`, `Engine::preview` shows it. Whatever is unclear ends in `deferred`.
 
-mod carry_out;
-mod causes;
+mod execute;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,22 +19,23 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
-use causes::{internal_error, undecided, unknown_address};
-
-use crate::app::{Apps, EventId};
+use crate::app::Apps;
 use crate::auth::{Authentication, Authenticator};
 use crate::config::{Config, ConfigError, Unproven};
-use crate::disposition::{Deferral, Outcome, Rejection, Verdict};
+use crate::event_id::EventId;
 use crate::intake::Deliver;
 use crate::ledger::Ledger;
+use crate::log_line::{Level, LogLine};
 use crate::mail::{Content, Envelope, Message, Recipient};
-use crate::notice::{Foreseen, Notifier};
+use crate::notice::{NoticePreview, Notifier};
+use crate::outcome::{Destination, Explanation, Outcome};
 use crate::route::{Route, Routes, Unrouted};
-use crate::screen::Screen;
-use crate::telemetry::{LogLine, Telemetry, TimedStep};
-use crate::trail::Trail;
+use crate::screen::{Screen, Screened};
+use crate::telemetry::{Telemetry, TimedStep};
+use crate::trail::{Step, Trail};
+use crate::verdict::{Deferral, Rejection, Verdict};
 
-/// All rooms under one configuration.
+/// All modules under one configuration.
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
@@ -48,11 +48,13 @@ pub struct Engine {
     telemetry: Arc<Telemetry>,
 }
 
-/// One message on its way.
-struct Walk {
+/// One message and what is found out about it once for all its recipients.
+struct MessageContext {
     envelope: Arc<Envelope>,
     message: Message,
     deadline: Instant,
+    screened: Screened,
+    screen_steps: Vec<Step>,
     authentication: OnceCell<Arc<Authentication>>,
 }
 
@@ -65,21 +67,27 @@ enum Decision {
     Reject(Rejection),
 }
 
-/// A decision with all that was found on the way to it.
-struct Considered {
+/// A decision, whose message it is, and under which id it is handed over or held.
+struct Decided {
     decision: Decision,
-    outcome: Outcome,
+    destination: Option<Destination>,
     id: EventId,
 }
 
 impl Engine {
-    /// Sets all rooms up. Reads secrets, compiles patterns; connects to nothing.
+    /// Sets all modules up. Reads secrets, compiles patterns; connects to nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration, with its line.
     pub fn new(config: Config, ledger: Arc<Ledger>, telemetry: Arc<Telemetry>) -> Result<Self, ConfigError> {
         let apps = Apps::new(&config)?;
         Self::with_apps(config, apps, ledger, telemetry)
     }
 
     /// The same with applications of the caller's own.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration, with its line.
     pub fn with_apps(
         config: Config,
         apps: Apps,
@@ -115,33 +123,40 @@ impl Engine {
     }
 
     /// What would become of a message, with every step, if the application said yes. Changes nothing, writes to nobody.
-    pub async fn explain(&self, envelope: Envelope, content: Content) -> Vec<Outcome> {
-        let walk = self.walk(envelope, content);
-        let mut outcomes = Vec::new();
-        for recipient in &walk.envelope.recipients {
-            let considered = self.consider(&walk, recipient, Trail::kept()).await;
-            outcomes.push(self.foresee(&walk, considered).await);
+    pub async fn explain(&self, envelope: Envelope, content: Content) -> Vec<Explanation> {
+        let context = self.context(envelope, content, Trail::kept());
+        let mut explanations = Vec::new();
+        for recipient in &context.envelope.recipients {
+            let mut trail = Trail::kept();
+            let decided = self.decide(&context, recipient, &mut trail).await;
+            explanations.push(self.preview(&context, recipient, decided, trail).await);
         }
-        outcomes
+        explanations
     }
 
-    fn walk(&self, envelope: Envelope, content: Content) -> Walk {
-        Walk {
+    fn context(&self, envelope: Envelope, content: Content, mut trail: Trail) -> MessageContext {
+        let deadline = Instant::now() + self.config.limits.deadline;
+        let message = Message::parse(content);
+        let examine = || self.screen.examine(&envelope, &message, &mut trail);
+        let screened = self.telemetry.time(TimedStep::Screen, examine);
+        MessageContext {
             envelope: Arc::new(envelope),
-            message: Message::parse(content),
-            deadline: Instant::now() + self.config.limits.deadline,
+            message,
+            deadline,
+            screened,
+            screen_steps: trail.into_steps(),
             authentication: OnceCell::new(),
         }
     }
 
-    async fn walk_all(&self, envelope: Envelope, content: Content) -> Vec<Outcome> {
+    async fn deliver_all(&self, envelope: Envelope, content: Content) -> Vec<Outcome> {
         let started = Instant::now();
-        let walk = self.walk(envelope, content);
+        let context = self.context(envelope, content, Trail::off());
         // Boxed, because joining moves them.
-        let each = walk.envelope.recipients.iter().map(|recipient| Box::pin(self.deliver_guarded(&walk, recipient)));
+        let each = context.envelope.recipients.iter().map(|recipient| Box::pin(self.deliver_to(&context, recipient)));
         let outcomes = join_all(each).await;
         for outcome in &outcomes {
-            self.telemetry.log(&self.log_line(&walk, outcome, started.elapsed()));
+            self.telemetry.log(&log_line(&context, outcome, started.elapsed()));
             self.telemetry.count(outcome);
         }
         self.telemetry.observe(TimedStep::Total, started.elapsed());
@@ -149,65 +164,54 @@ impl Engine {
     }
 
     /// A panic costs one recipient's try, never the message: it is a bug, so it is deferred.
-    async fn deliver_guarded(&self, walk: &Walk, recipient: &Recipient) -> Outcome {
-        match AssertUnwindSafe(self.deliver_to(walk, recipient)).catch_unwind().await {
-            Ok(outcome) => outcome,
-            Err(_) => Outcome::new(internal_error(), self.routes.mask(&recipient.address)),
-        }
-    }
-
-    async fn deliver_to(&self, walk: &Walk, recipient: &Recipient) -> Outcome {
-        let considered = self.consider(walk, recipient, Trail::off()).await;
-        self.carry_out(walk, recipient, considered).await
+    async fn deliver_to(&self, context: &MessageContext, recipient: &Recipient) -> Outcome {
+        let deliver = async {
+            let decided = self.decide(context, recipient, &mut Trail::off()).await;
+            self.execute(context, recipient, decided).await
+        };
+        AssertUnwindSafe(deliver).catch_unwind().await.unwrap_or_else(|_| {
+            Outcome::new(Verdict::Deferred(Deferral::internal_error()), self.routes.mask(&recipient.address))
+        })
     }
 
     /// Decides. The order is the contract's: machine-made mail is set aside before it can be rejected.
-    async fn consider(&self, walk: &Walk, recipient: &Recipient, mut trail: Trail) -> Considered {
-        let mut outcome = Outcome::new(Verdict::Delivered, self.routes.mask(&recipient.address));
-        let mut key = None;
-        let screened =
-            self.telemetry.time(TimedStep::Screen, || self.screen.examine(&walk.envelope, &walk.message, &mut trail));
-        let decision = match screened {
-            Some(hit) => Decision::Ignore { rule: hit.rule, detail: hit.detail },
-            None => {
-                match self.telemetry.time(TimedStep::Route, || self.routes.find(&walk.message, recipient, &mut trail)) {
-                    Ok(route) => {
-                        key = Some((route.mailbox.name.value.clone(), route.key.clone()));
-                        note_route(&mut outcome, &route);
-                        self.consider_routed(walk, route, &mut trail).await
-                    }
-                    Err(unrouted) => {
-                        note_unrouted(&mut outcome, &unrouted);
-                        Decision::Reject(unknown_address(&unrouted))
-                    }
-                }
+    async fn decide(&self, context: &MessageContext, recipient: &Recipient, trail: &mut Trail) -> Decided {
+        let message = &context.message;
+        let nobodys_id = || EventId::of("", &recipient.address, message);
+        if let Screened::SetAside(hit) = &context.screened {
+            let decision = Decision::Ignore { rule: hit.rule, detail: hit.detail.clone() };
+            return Decided { decision, destination: None, id: nobodys_id() };
+        }
+        match self.telemetry.time(TimedStep::Route, || self.routes.find(message, recipient, trail)) {
+            Ok(route) => {
+                let id = EventId::of(&route.mailbox.name.value, route.key.reveal(), message);
+                let destination = Some(Destination::of(&route));
+                Decided { decision: self.decide_routed(context, route, trail).await, destination, id }
             }
-        };
-        let id = match &key {
-            Some((mailbox, key)) => EventId::of(mailbox, key.reveal(), &walk.message),
-            None => EventId::of("", &recipient.address, &walk.message),
-        };
-        outcome.id = Some(id.clone());
-        outcome.trail = trail.into_steps();
-        Considered { decision, outcome, id }
+            Err(unrouted) => {
+                let decision = Decision::Reject(unknown_address(&unrouted));
+                Decided { decision, destination: Destination::of_unrouted(&unrouted), id: nobodys_id() }
+            }
+        }
     }
 
-    async fn consider_routed(&self, walk: &Walk, route: Route, trail: &mut Trail) -> Decision {
-        if walk.message.content().is_too_large() {
+    async fn decide_routed(&self, context: &MessageContext, route: Route, trail: &mut Trail) -> Decision {
+        let content = context.message.content();
+        if content.is_too_large() {
             // The limit that it came in under; a reload may have changed it since.
-            let limit = bytesize::ByteSize(walk.message.content().head().len() as u64);
-            let size = bytesize::ByteSize(walk.message.size());
+            let limit = bytesize::ByteSize(content.head().len() as u64);
+            let size = bytesize::ByteSize(content.size());
             trail.step("limits", "message-size", "hit", || format!("{size} is over {limit}"));
             let reason = format!("The message is too large: {size}; the limit is {limit}.");
             return Decision::Reject(Rejection { rule: "too-large", reason });
         }
         if route.mailbox.unproven == Unproven::Hold {
-            let authentication = self.authentication(walk).await;
+            let authentication = self.authentication(context).await;
             let detail = authentication.summary.clone();
             // A name server that is silent today may prove the sender on the next try.
             if authentication.from.is_none() && authentication.is_undecided() {
                 trail.step("auth", "unproven-sender", "deferred", || detail.clone());
-                return Decision::Defer(undecided(detail));
+                return Decision::Defer(Deferral::undecided_sender(&detail));
             }
             if authentication.from.is_none() {
                 trail.step("auth", "unproven-sender", "hit", || detail.clone());
@@ -218,80 +222,91 @@ impl Engine {
     }
 
     /// Worked out once a message, and only where an event or a notice needs it.
-    async fn authentication(&self, walk: &Walk) -> Arc<Authentication> {
+    async fn authentication(&self, context: &MessageContext) -> Arc<Authentication> {
         let examine = async {
             // On the heap: the state of all DNS questions at once would not fit on a worker's stack many times over.
-            let examined = self.authenticator.examine(&walk.envelope, &walk.message).boxed();
+            let examined = self.authenticator.examine(&context.envelope, &context.message).boxed();
             let examined = self.telemetry.timed(TimedStep::Auth, examined);
-            Arc::new(timeout_at(walk.deadline, examined).await.unwrap_or_else(|_| Authentication {
+            Arc::new(timeout_at(context.deadline, examined).await.unwrap_or_else(|_| Authentication {
                 summary: "not worked out within the deadline".to_owned(),
                 ..Authentication::default()
             }))
         };
-        walk.authentication.get_or_init(|| examine).await.clone()
+        context.authentication.get_or_init(|| examine).await.clone()
     }
 
-    /// The rest of the walk without doing anything.
-    async fn foresee(&self, walk: &Walk, considered: Considered) -> Outcome {
-        let Considered { decision, mut outcome, id: _ } = considered;
-        let mut foreseen = None;
-        outcome.verdict = match decision {
+    /// What executing a decision would come to.
+    async fn preview(
+        &self,
+        context: &MessageContext,
+        recipient: &Recipient,
+        decided: Decided,
+        trail: Trail,
+    ) -> Explanation {
+        let mut outcome = self.outcome(recipient, &decided);
+        let mut notice = None;
+        outcome.verdict = match decided.decision {
             Decision::Defer(deferral) => Verdict::Deferred(deferral),
             Decision::Deliver(route) => {
                 let app = self.apps.get(&route.mailbox.app);
                 if self.config.auth.events && app.is_some_and(|app| app.wants_authentication()) {
-                    self.authentication(walk).await;
+                    self.authentication(context).await;
                 }
-                outcome.app = Some(route.mailbox.app.clone());
+                outcome.effects.app = Some(route.mailbox.app.clone());
                 Verdict::Delivered
             }
             Decision::Hold { rule, detail } => Verdict::Held { rule, detail },
             Decision::Ignore { rule, detail } => {
-                foreseen = Some(Foreseen::machine_made());
+                notice = Some(NoticePreview::machine_made());
                 Verdict::Ignored { rule, detail }
             }
             Decision::Reject(rejection) => {
-                let authentication = async { self.authentication(walk).await };
-                let (envelope, message) = (&walk.envelope, &walk.message);
-                foreseen = Some(self.notifier.foresee(envelope, message, &self.routes, authentication).await);
+                let rejected = self.rejected(context, recipient, &decided.id, &rejection);
+                notice = Some(self.notifier.preview(rejected, self.authentication(context)).await);
                 Verdict::Rejected(rejection)
             }
         };
-        outcome.trail.extend(walk.authentication.get().into_iter().flat_map(|known| known.steps.clone()));
-        outcome.trail.extend(foreseen.as_ref().map(Foreseen::step));
-        outcome.foreseen_notice = foreseen;
-        outcome
+        let authentication = context.authentication.get().into_iter().flat_map(|known| known.steps.clone());
+        let mut steps = context.screen_steps.clone();
+        steps.extend(trail.into_steps());
+        steps.extend(authentication);
+        steps.extend(notice.as_ref().map(NoticePreview::step));
+        Explanation { outcome, notice, trail: steps }
     }
 
-    fn log_line(&self, walk: &Walk, outcome: &Outcome, delay: Duration) -> LogLine {
-        let mut line = LogLine::new(crate::telemetry::Level::Info);
-        line.put_some("queue_id", walk.envelope.queue_id.as_ref());
-        line.put_some("message_id", walk.message.message_id());
-        line.put_some("sender", walk.envelope.sender.as_text());
-        line.put_some("client", walk.envelope.client.address);
-        line.put("size", walk.message.size());
-        line.put("delay", format_args!("{:.3}", delay.as_secs_f64()));
-        line.followed_by(outcome.log_line())
+    /// An outcome whose verdict is still to be found.
+    fn outcome(&self, recipient: &Recipient, decided: &Decided) -> Outcome {
+        Outcome {
+            id: Some(decided.id.clone()),
+            destination: decided.destination.clone(),
+            ..Outcome::new(Verdict::Delivered, self.routes.mask(&recipient.address))
+        }
     }
 }
 
 impl Deliver for Engine {
     fn deliver(self: Arc<Self>, envelope: Envelope, content: Content) -> BoxFuture<'static, Vec<Outcome>> {
-        async move { self.walk_all(envelope, content).await }.boxed()
+        async move { self.deliver_all(envelope, content).await }.boxed()
     }
 }
 
-fn note_route(outcome: &mut Outcome, route: &Route) {
-    outcome.mailbox = Some(route.mailbox.name.value.clone());
-    outcome.action = Some(route.action.clone());
-    outcome.key = Some(route.key.clone());
-    outcome.matched = Some(route.matched.clone());
+fn unknown_address(unrouted: &Unrouted) -> Rejection {
+    let reason = match unrouted {
+        Unrouted::NoMailbox => "The address is not known here.",
+        Unrouted::UnknownAction { .. } => {
+            "The address is not known here: what stands in it has no form that the application understands."
+        }
+    };
+    Rejection { rule: "unknown-address", reason: reason.to_owned() }
 }
 
-fn note_unrouted(outcome: &mut Outcome, unrouted: &Unrouted) {
-    if let Unrouted::UnknownAction { mailbox, key, matched } = unrouted {
-        outcome.mailbox = Some(mailbox.name.value.clone());
-        outcome.key = Some(key.clone());
-        outcome.matched = Some(matched.clone());
-    }
+fn log_line(context: &MessageContext, outcome: &Outcome, delay: Duration) -> LogLine {
+    let mut line = LogLine::new(Level::Info);
+    line.put_some("queue_id", context.envelope.queue_id.as_ref());
+    line.put_some("message_id", context.message.message_id());
+    line.put_some("sender", context.envelope.sender.as_text());
+    line.put_some("client", context.envelope.client.address);
+    line.put("size", context.message.size());
+    line.put("delay", format_args!("{:.3}", delay.as_secs_f64()));
+    line.followed_by(outcome.log_line())
 }

@@ -13,9 +13,10 @@ use std::time::SystemTime;
 
 use divan::Bencher;
 use divan::counter::BytesCount;
-use mailhatch::app::{Event, EventId};
+use mailhatch::app::Event;
 use mailhatch::auth::Authenticator;
 use mailhatch::config::{Config, EventPart};
+use mailhatch::event_id::EventId;
 use mailhatch::intake::lmtp::{Session, SessionLimits, Step};
 use mailhatch::ledger::{Begin, Ledger};
 use mailhatch::mail::{Content, Message};

@@ -12,7 +12,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::AppError;
-use crate::disposition::Status;
+use crate::printable::one_line;
+use crate::verdict::Status;
 
 /// The longest time an application can ask us to stay away.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -66,20 +67,10 @@ impl HttpAnswer {
 
     /// The beginning of the body, for log lines.
     pub fn excerpt(&self) -> String {
-        match printable(&String::from_utf8_lossy(&self.body[..self.body.len().min(800)]), 200) {
+        match one_line(&String::from_utf8_lossy(&self.body[..self.body.len().min(800)]), 200) {
             text if text.is_empty() => "an empty body".to_owned(),
             text => format!("\"{text}\""),
         }
-    }
-}
-
-/// Text of an application or of a stranger on one line, at most `most` characters long.
-pub(super) fn printable(text: &str, most: usize) -> String {
-    let words: Vec<_> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
     }
 }
 
@@ -120,7 +111,7 @@ pub(super) fn not_taken(asked: &str, answer: &HttpAnswer) -> AppError {
             (S::CONFIGURATION, true, format!("with something that is no acknowledgement: look at url; {excerpt}"))
         }
         300..=399 => {
-            let place = answer.location.as_deref().map(|place| printable(place, 200)).unwrap_or_default();
+            let place = answer.location.as_deref().map(|place| one_line(place, 200)).unwrap_or_default();
             (
                 S::CONFIGURATION,
                 true,
@@ -237,7 +228,7 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
     while let Some(source) = last.source() {
         last = source;
     }
-    printable(&last.to_string(), 300)
+    one_line(&last.to_string(), 300)
 }
 
 #[cfg(test)]
@@ -315,6 +306,5 @@ mod tests {
     fn an_excerpt_is_one_line() {
         assert_eq!(answer(500, "", "a\r\nb\u{0}\tc").excerpt(), "\"a b c\"");
         assert_eq!(answer(500, "", " \n").excerpt(), "an empty body");
-        assert_eq!(printable(&"x".repeat(10), 3), "xxx…");
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::{Answer, App, AppError, Event};
-use crate::disposition::Status;
+use crate::verdict::Status;
 
 /// So many unavailable answers in a row shut the gate.
 const FAILURES_TO_SHUT: u32 = 5;
@@ -193,8 +193,8 @@ mod tests {
     use tokio::time::{advance, sleep};
 
     use super::*;
-    use crate::app::EventId;
     use crate::config::{AddressSource, Config};
+    use crate::event_id::EventId;
     use crate::mail::{Client, Content, Envelope, Message, Recipient, Sender};
     use crate::route::{Key, Matched, Route};
 

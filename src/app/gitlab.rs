@@ -14,11 +14,12 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::Value;
 
-use super::answer::{self, HttpAnswer, printable};
+use super::answer::{self, HttpAnswer};
 use super::gitlab_lookup::ForGitlab;
 use super::http::Http;
 use super::{Answer, App, AppError, Event};
 use crate::config::{AppConfig, Config, ConfigError, Secret};
+use crate::printable::one_line;
 
 /// GitLab refuses a token that is one second ahead of its own clock, and takes one that is up to five minutes old.
 const BACK_DATED: Duration = Duration::from_secs(5);
@@ -82,7 +83,7 @@ impl Gitlab {
             (200..=299, Some(true)) => Ok(Answer::Delivered("GitLab queued it".to_owned())),
             (400, Some(false)) => {
                 let reason = json.as_ref().and_then(|object| object.get("message")).and_then(Value::as_str);
-                let reason = printable(reason.unwrap_or("without a reason"), 200);
+                let reason = one_line(reason.unwrap_or("without a reason"), 200);
                 Ok(Answer::Delivered(format!("GitLab refused it and has told the sender itself: {reason}")))
             }
             (401, _) => {

@@ -20,7 +20,7 @@ use super::AppError;
 use super::answer::{self, HttpAnswer};
 use super::endpoint::Endpoint;
 use crate::config::{AppConfig, Config, ConfigError};
-use crate::disposition::Status;
+use crate::verdict::Status;
 
 /// Largest answer that is read, in octets.
 const LARGEST_ANSWER: usize = 1024 * 1024;

@@ -21,11 +21,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-pub use event::{Event, EventId};
+pub use event::Event;
 
 use crate::config::{AppKind, Config, ConfigError};
-use crate::disposition::Status;
 use crate::route::Key;
+use crate::verdict::Status;
 use gate::Gate;
 
 /// What the application said, and understood.

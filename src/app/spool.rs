@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use super::event_json::EventJson;
 use super::{Answer, App, AppError, Event};
 use crate::config::{AppConfig, Config, ConfigError, EventPart};
-use crate::disposition::Status;
 use crate::durable::{self, Access, Part};
+use crate::verdict::Status;
 
 /// One spool directory.
 #[derive(Debug)]

@@ -16,11 +16,12 @@ use ring::hmac;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use super::answer::{self, HttpAnswer, printable};
+use super::answer::{self, HttpAnswer};
 use super::event_json::EventJson;
 use super::http::Http;
 use super::{Answer, App, AppError, Event};
 use crate::config::{AppConfig, Config, ConfigError, EventPart, Secret};
+use crate::printable::one_line;
 
 /// An event of a message up to this size is written as a whole; that of a larger one is written twice, once for the
 /// signature and once into the connection, so that it never stands in memory as a whole.
@@ -86,11 +87,11 @@ impl Webhook {
         let text = |name: &str| json.as_ref().and_then(|object| object.get(name)).and_then(Value::as_str);
         match text("result") {
             Some("reject") => {
-                let reason = printable(text("reason").unwrap_or_default(), LONGEST_REASON);
+                let reason = one_line(text("reason").unwrap_or_default(), LONGEST_REASON);
                 Ok(Answer::Rejected(if reason.is_empty() { NO_REASON.to_owned() } else { reason }))
             }
             Some("drop") => {
-                let reason = printable(text("reason").unwrap_or_default(), LONGEST_REASON);
+                let reason = one_line(text("reason").unwrap_or_default(), LONGEST_REASON);
                 Ok(Answer::Dropped(if reason.is_empty() { "the application dropped it".to_owned() } else { reason }))
             }
             _ if answer.is_success() && answer.is_whole && !answer.is_page() && !answer.is_broken_json() => {

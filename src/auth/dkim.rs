@@ -13,8 +13,7 @@ use mail_auth::{AuthenticatedMessage, DkimResult, Error, MessageAuthenticator};
 use ring::digest;
 
 use super::AuthResult;
-use super::alignment::comparable;
-use crate::mail::Message;
+use crate::mail::{Message, comparable_domain};
 
 /// Signatures looked at; each costs a question to DNS and a public key operation.
 const MOST_SIGNATURES: usize = 8;
@@ -119,7 +118,7 @@ fn accept(message: &Message, value: &[u8]) -> Result<Signature, Verified> {
     if !signature.h.iter().any(|name| name.eq_ignore_ascii_case("from")) {
         return refuse(PermError, "From is not signed (RFC 6376 section 5.4)");
     }
-    let Some(domain) = comparable(&signature.d) else { return refuse(Neutral, "d= is no domain name") };
+    let Some(domain) = comparable_domain(&signature.d) else { return refuse(Neutral, "d= is no domain name") };
     signature.d = domain;
     // Reports (RFC 6651) and third-party signatures (RFC 6541) would only cost questions to DNS.
     signature.r = false;

@@ -7,9 +7,9 @@ use mail_auth::dmarc::{Alignment, Policy};
 use mail_auth::{AuthenticatedMessage, DmarcResult, MessageAuthenticator, SpfOutput};
 
 use super::AuthResult;
-use super::alignment::{is_aligned, is_same};
+use super::alignment::is_aligned;
 use super::proof::Evidence;
-use crate::mail::Address;
+use crate::mail::{Address, is_same_domain};
 
 /// What the From domain asks of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(super) fn judge(wish: &Wish, from: &Address, evidence: &Evidence) -> (AuthRe
         Wish::Published { strict_spf, strict_dkim, enforced } => (*strict_spf, *strict_dkim, *enforced),
     };
     let aligned = |strict: bool, domain: &str| {
-        if strict { is_same(domain, from.domain()) } else { is_aligned(domain, from.domain()) }
+        if strict { is_same_domain(domain, from.domain()) } else { is_aligned(domain, from.domain()) }
     };
     let spf = evidence.spf.domain.as_deref().filter(|domain| aligned(strict_spf, domain)).map(|_| evidence.spf.result);
     let dkim = evidence.dkim.iter().filter(|signature| aligned(strict_dkim, &signature.domain));

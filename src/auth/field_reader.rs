@@ -2,6 +2,8 @@
 //!
 //! Every step moves forward, so reading a field is linear in its length.
 
+use crate::mail::lexical::end_of_blanks;
+
 /// Walks over the bytes of a field.
 pub(super) struct Reader<'f> {
     bytes: &'f [u8],
@@ -47,19 +49,9 @@ impl<'f> Reader<'f> {
 
     /// CFWS (RFC 5322 section 3.2.2); whether there was any. `None` for a comment that does not end.
     pub(super) fn skip_blanks(&mut self) -> Option<bool> {
-        let (start, mut depth) = (self.position, 0_usize);
-        while let Some(byte) = self.peek() {
-            match byte {
-                b'(' => depth += 1,
-                b')' if depth > 0 => depth -= 1,
-                b'\\' if depth > 0 => self.advance(),
-                b' ' | b'\t' | b'\r' | b'\n' => {}
-                _ if depth > 0 => {}
-                _ => break,
-            }
-            self.advance();
-        }
-        (depth == 0 && self.position <= self.bytes.len()).then_some(self.position > start)
+        let start = self.position;
+        self.position = end_of_blanks(self.bytes, start)?;
+        Some(self.position > start)
     }
 
     /// `Keyword` of RFC 5321: letters, digits, hyphens; and the underscores of real method names. In lower case.

@@ -19,7 +19,6 @@ mod verify;
 use std::fmt;
 use std::net::IpAddr;
 
-pub(crate) use alignment::comparable as comparable_domain;
 use proof::Evidence;
 pub use proof::SenderProof;
 use resolver::Resolver;

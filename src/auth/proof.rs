@@ -2,7 +2,7 @@
 
 use super::alignment::is_aligned;
 use super::{AuthResult, DkimOutcome};
-use crate::mail::{Address, Message, Sender};
+use crate::mail::{Address, Message, Sender, is_same_domain};
 
 /// An address that SPF or DKIM proves. Only this room can make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Evidence {
     /// SPF of MAIL FROM, or DKIM aligned with its domain. The null sender, and one that is unknown, cannot be proven.
     pub(super) fn envelope_sender(&self, sender: &Sender) -> Option<SenderProof> {
         let address = sender.address()?;
-        if self.spf.proven_domain().is_some_and(|domain| super::alignment::is_same(domain, address.domain())) {
+        if self.spf.proven_domain().is_some_and(|domain| is_same_domain(domain, address.domain())) {
             return Some(SenderProof::new(address, "spf=pass"));
         }
         self.aligned_dkim(address).map(|domain| SenderProof::new(address, format!("dkim=pass d={domain}")))
@@ -85,7 +85,7 @@ impl Evidence {
         if let Some(domain) = self.spf.proven_domain().filter(|domain| is_aligned(domain, address.domain())) {
             return Some(SenderProof::new(address, format!("spf=pass for {domain}")));
         }
-        let passed = self.dmarc_pass.as_deref().is_some_and(|d| super::alignment::is_same(d, address.domain()));
+        let passed = self.dmarc_pass.as_deref().is_some_and(|d| is_same_domain(d, address.domain()));
         passed.then(|| SenderProof::new(address, "dmarc=pass"))
     }
 

@@ -18,8 +18,8 @@ use mail_auth::spf::Spf;
 use mail_auth::spf::verify::SpfParameters;
 use mail_auth::{Error, MX, MessageAuthenticator, Parameters, RecordSet, ResolverCache, SpfResult, Txt};
 
-use super::alignment::comparable;
 use super::{AuthResult, spf_record};
+use crate::mail::comparable_domain;
 
 /// RFC 7208 section 4.6.4: names that do not exist or have no such record, in one evaluation.
 const MOST_VOID_LOOKUPS: usize = 2;
@@ -75,7 +75,7 @@ pub(super) async fn check(
     let client = client.to_canonical();
     let (local, domain) = sender.rsplit_once('@').unwrap_or(("", helo));
     // Section 4.3: what is no domain name has no record; RFC 8616 section 4: a record is asked for by its A-label.
-    let Some(domain) = comparable(domain).filter(|domain| domain.contains('.')) else { return AuthResult::None };
+    let Some(domain) = comparable_domain(domain).filter(|domain| domain.contains('.')) else { return AuthResult::None };
     let sender = format!("{}@{domain}", if local.is_empty() { "postmaster" } else { local });
 
     let mut known = Known::default();

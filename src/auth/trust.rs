@@ -8,12 +8,12 @@
 //! Filters put their field above our Received or right below it; so may a sender's own field stand there, if the MTA
 //! does not remove it as RFC 8601 section 5 asks. Hence the rule that all must agree.
 
-use super::alignment::{comparable, is_aligned, is_same};
+use super::alignment::is_aligned;
 use super::proof::{Evidence, SpfEvidence, only_from};
 use super::received::{self, Received};
 use super::results::{self, MethodResult, Results};
 use super::{AuthResult, Authentication, DkimOutcome, spf};
-use crate::mail::{Address, Envelope, Message};
+use crate::mail::{Address, Envelope, Message, comparable_domain, is_same_domain};
 use crate::trail::Step;
 
 /// Examines one message; asks nobody.
@@ -52,7 +52,7 @@ fn name_of(method: &MethodResult) -> &'static str {
 /// The fields that our own MTA wrote.
 fn believed(ids: &[String], hostname: &str, message: &Message) -> Vec<Results> {
     let is_ours = |name: &str| {
-        ids.iter().any(|id| id.eq_ignore_ascii_case(name)) || (!hostname.is_empty() && is_same(hostname, name))
+        ids.iter().any(|id| id.eq_ignore_ascii_case(name)) || (!hostname.is_empty() && is_same_domain(hostname, name))
     };
     let mut fields = Vec::new();
     let mut past_border = false;
@@ -94,7 +94,7 @@ fn judge_spf(fields: &[Results], sender: &Address) -> SpfEvidence {
         let Some(identity) = result.property("smtp.mailfrom") else { continue };
         let is_sender = match Address::parse(identity) {
             Some(address) => address.is_same_mailbox(sender),
-            None => is_same(identity.trim_start_matches('@'), sender.domain()),
+            None => is_same_domain(identity.trim_start_matches('@'), sender.domain()),
         };
         let here = match result.result {
             Some(AuthResult::Pass) if !is_sender => AuthResult::None,
@@ -128,7 +128,8 @@ fn judge_dkim(fields: &[Results]) -> Vec<DkimOutcome> {
     let mut first = lists.next().unwrap_or_default();
     for other in lists {
         for outcome in first.iter_mut().filter(|outcome| outcome.result == AuthResult::Pass) {
-            let confirmed = other.iter().any(|o| o.result == AuthResult::Pass && is_same(&o.domain, &outcome.domain));
+            let confirmed =
+                other.iter().any(|o| o.result == AuthResult::Pass && is_same_domain(&o.domain, &outcome.domain));
             if !confirmed {
                 outcome.result = AuthResult::Neutral;
             }
@@ -142,7 +143,7 @@ fn signing_domain(result: &MethodResult) -> Option<String> {
     let identity = result.property("header.i").map(|i| i.rsplit_once('@').map_or(i, |(_, domain)| domain));
     match (result.property("header.d"), identity) {
         (Some(domain), Some(identity)) if !is_aligned(domain, identity) => None,
-        (Some(domain), _) | (None, Some(domain)) => comparable(domain),
+        (Some(domain), _) | (None, Some(domain)) => comparable_domain(domain),
         (None, None) => None,
     }
 }
@@ -154,7 +155,7 @@ fn judge_dmarc(fields: &[Results], from: &Address) -> (AuthResult, bool) {
     for result in by_field(fields, "dmarc").flatten() {
         let about_from = result.property("header.from").is_some_and(|domain| {
             let domain = domain.rsplit_once('@').map_or(domain, |(_, domain)| domain);
-            is_same(domain, from.domain())
+            is_same_domain(domain, from.domain())
         });
         let here = match result.result {
             Some(AuthResult::Pass) if !about_from => AuthResult::None,

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::{EnvelopeOptions, FAILED, complain, engine, printable, report, say, small_runtime};
-use crate::disposition::Outcome;
+use super::{EnvelopeOptions, FAILED, complain, engine, report, say, small_runtime};
+use crate::event_id::EventId;
 use crate::intake::pipe::{Arguments, read_message};
 use crate::mail::{Content, Message};
-use crate::notice::Foreseen;
+use crate::notice::NoticePreview;
+use crate::outcome::{Explanation, Outcome};
+use crate::printable::for_terminal;
 use crate::telemetry::Telemetry;
 use crate::trail::Step;
 
@@ -28,7 +30,7 @@ pub(super) struct Options {
 }
 
 #[derive(Serialize)]
-struct Explanation<'a> {
+struct ExplainedMessage<'a> {
     message_id: Option<String>,
     size: u64,
     recipients: Vec<ExplainedRecipient<'a>>,
@@ -44,7 +46,7 @@ struct ExplainedRecipient<'a> {
     source: Option<&'static str>,
     reason: Option<&'static str>,
     detail: Option<&'a str>,
-    notice: Option<&'a Foreseen>,
+    notice: Option<&'a NoticePreview>,
     id: Option<&'a str>,
     trail: &'a [Step],
 }
@@ -75,16 +77,16 @@ pub(super) fn run(config: &Path, options: Options) -> u8 {
             return FAILED;
         }
     };
-    let outcomes = runtime.block_on(engine.explain(arguments.into_envelope(), content.clone()));
+    let explanations = runtime.block_on(engine.explain(arguments.into_envelope(), content.clone()));
     runtime.shutdown_background();
     let message = Message::parse(content);
-    let explanation = Explanation {
+    let explanation = ExplainedMessage {
         message_id: message.message_id(),
         size: message.size(),
         recipients: recipients
             .iter()
-            .zip(&outcomes)
-            .map(|(recipient, outcome)| explained(recipient, outcome))
+            .zip(&explanations)
+            .map(|(recipient, explanation)| explained(recipient, explanation))
             .collect(),
     };
     if options.json {
@@ -107,19 +109,21 @@ fn read(file: &Path, limit: u64) -> std::io::Result<Content> {
     read_message(&mut input, limit, &std::env::temp_dir())
 }
 
-fn explained<'a>(recipient: &'a str, outcome: &'a Outcome) -> ExplainedRecipient<'a> {
+fn explained<'a>(recipient: &'a str, explanation: &'a Explanation) -> ExplainedRecipient<'a> {
+    let Outcome { verdict, id, destination, .. } = &explanation.outcome;
+    let destination = destination.as_ref();
     ExplainedRecipient {
         recipient,
-        verdict: outcome.verdict.name(),
-        mailbox: outcome.mailbox.as_deref(),
-        action: outcome.action.as_deref(),
-        key: outcome.key.as_ref().map(|key| key.reveal()),
-        source: outcome.matched.as_ref().map(|matched| matched.source.name()),
-        reason: outcome.verdict.rule(),
-        detail: Some(outcome.verdict.detail()).filter(|detail| !detail.is_empty()),
-        notice: outcome.foreseen_notice.as_ref(),
-        id: outcome.id.as_ref().map(|id| id.as_str()),
-        trail: &outcome.trail,
+        verdict: verdict.name(),
+        mailbox: destination.map(|found| found.mailbox.as_str()),
+        action: destination.and_then(|found| found.action.as_deref()),
+        key: destination.map(|found| found.key.reveal()),
+        source: destination.map(|found| found.matched.source.name()),
+        reason: verdict.rule(),
+        detail: Some(verdict.detail()).filter(|detail| !detail.is_empty()),
+        notice: explanation.notice.as_ref(),
+        id: id.as_ref().map(EventId::as_str),
+        trail: &explanation.trail,
     }
 }
 
@@ -151,12 +155,12 @@ fn is_quiet(step: &Step) -> bool {
     step.step == "screen" && step.result == "pass"
 }
 
-fn show(explanation: &Explanation<'_>, paint: Paint) {
-    let id = printable(explanation.message_id.as_deref().unwrap_or("without a Message-ID"));
+fn show(explanation: &ExplainedMessage<'_>, paint: Paint) {
+    let id = for_terminal(explanation.message_id.as_deref().unwrap_or("without a Message-ID"));
     say(format_args!("message {} ({} octets)", paint.bold(&id), explanation.size));
     for recipient in &explanation.recipients {
         let name = if recipient.recipient.is_empty() { "(no recipient given)" } else { recipient.recipient };
-        say(format_args!("\nrecipient {}", paint.bold(&printable(name))));
+        say(format_args!("\nrecipient {}", paint.bold(&for_terminal(name))));
         // The screen has many rules, and most of them have nothing to say.
         let quiet = recipient.trail.iter().filter(|step| is_quiet(step)).count();
         if quiet > 0 {
@@ -165,19 +169,19 @@ fn show(explanation: &Explanation<'_>, paint: Paint) {
         }
         for step in recipient.trail.iter().filter(|step| !is_quiet(step)) {
             let result = paint.result(&format!("{:<13}", step.result));
-            say(format_args!("  {:<7} {:<24} {result} {}", step.step, step.rule, printable(&step.detail)));
+            say(format_args!("  {:<7} {:<24} {result} {}", step.step, step.rule, for_terminal(&step.detail)));
         }
         let mut why = String::new();
         if let Some(reason) = recipient.reason {
             why.push_str(&format!(": {reason}"));
         }
         if let Some(detail) = recipient.detail {
-            why.push_str(&format!(" ({})", printable(detail)));
+            why.push_str(&format!(" ({})", for_terminal(detail)));
         }
         say(format_args!("  {:<7} {}{why}", "verdict", paint.result(recipient.verdict)));
         if let (Some(mailbox), Some(key)) = (recipient.mailbox, recipient.key) {
             let action = recipient.action.unwrap_or("none");
-            say(format_args!("  {:<7} mailbox {mailbox}, action {action}, key {}", "", printable(key)));
+            say(format_args!("  {:<7} mailbox {mailbox}, action {action}, key {}", "", for_terminal(key)));
         }
     }
 }

@@ -7,14 +7,16 @@ use std::time::SystemTime;
 
 use clap::Subcommand;
 
-use super::{FAILED, complain, engine, printable, report, say, small_runtime};
-use crate::app::EventId;
-use crate::disposition::{Outcome, Verdict};
+use super::{FAILED, complain, engine, report, say, small_runtime};
+use crate::event_id::EventId;
 use crate::intake::Deliver;
 use crate::ledger::{HeldRecord, LedgerError};
 use crate::mail::Envelope;
+use crate::outcome::Outcome;
 use crate::pipeline::Engine;
+use crate::printable::for_terminal;
 use crate::telemetry::Telemetry;
+use crate::verdict::Verdict;
 
 /// What to do with the copies kept back.
 #[derive(Clone, Debug, Subcommand)]
@@ -79,8 +81,8 @@ async fn list(engine: &Engine) -> Result<(), String> {
         say(format_args!(
             "{id}  {}  {verdict}: {rule}  {size} octets  from={} to={}",
             time(record.held_at),
-            printable(&sender),
-            printable(recipient)
+            for_terminal(&sender),
+            for_terminal(recipient)
         ));
     }
     list.unreadable.iter().for_each(|error| complain(format_args!("{error}")));
@@ -93,19 +95,22 @@ async fn show(engine: &Engine, id: &EventId, raw: bool) -> Result<(), String> {
         let Envelope { sender, client, queue_id, .. } = &record.envelope;
         say(format_args!("id           {id}"));
         say(format_args!("held since   {}", time(record.held_at)));
-        say(format_args!("why          {}: {} ({})", record.verdict, record.rule, printable(&record.detail)));
+        say(format_args!("why          {}: {} ({})", record.verdict, record.rule, for_terminal(&record.detail)));
         say(format_args!(
             "sender       {}",
-            sender.as_text().map_or("unknown".to_owned(), |s| format!("<{}>", printable(s)))
+            sender.as_text().map_or("unknown".to_owned(), |s| format!("<{}>", for_terminal(s)))
         ));
-        say(format_args!("recipient    {}", printable(&record.recipient.address)));
+        say(format_args!("recipient    {}", for_terminal(&record.recipient.address)));
         if let Some(original) = &record.recipient.original {
-            say(format_args!("original     {}", printable(original)));
+            say(format_args!("original     {}", for_terminal(original)));
         }
         if let Some(address) = client.address {
-            say(format_args!("client       {address} helo={}", printable(client.helo.as_deref().unwrap_or("unknown"))));
+            say(format_args!(
+                "client       {address} helo={}",
+                for_terminal(client.helo.as_deref().unwrap_or("unknown"))
+            ));
         }
-        say(format_args!("queue id     {}", printable(queue_id.as_deref().unwrap_or("unknown"))));
+        say(format_args!("queue id     {}", for_terminal(queue_id.as_deref().unwrap_or("unknown"))));
         say(format_args!("size         {} octets\n", record.size));
     }
     content.write_to(&mut std::io::stdout().lock()).and_then(|()| std::io::stdout().flush()).map_err(|e| e.to_string())

@@ -150,11 +150,6 @@ fn say(text: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// A stranger's text as a terminal may get it: no control character drives it.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 /// All rooms, with a ledger and a log of their own.
 fn engine(path: &Path, telemetry: impl FnOnce(LogConfig) -> Telemetry) -> Result<Arc<Engine>, ConfigError> {
     let config = Config::load(path)?;

@@ -16,13 +16,16 @@ use tokio::runtime::Runtime;
 
 use super::{Command, CommandLine, engine, small_runtime};
 use crate::crash_point::crash_point;
-use crate::disposition::{EX_TEMPFAIL, Outcome, Status};
+use crate::disposition::EX_TEMPFAIL;
 use crate::fence::Fence;
 use crate::intake::Deliver;
 use crate::intake::pipe::{Arguments, answer, defer, read_message};
+use crate::log_line::{Level, LogLine};
 use crate::mail::Content;
+use crate::outcome::Outcome;
 use crate::pipeline::Engine;
-use crate::telemetry::{Level, LogLine, Telemetry};
+use crate::telemetry::Telemetry;
+use crate::verdict::Status;
 
 /// Time for reading standard input before the configuration has said anything else.
 const FIRST_DEADLINE: Duration = Duration::from_secs(60);

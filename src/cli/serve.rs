@@ -15,14 +15,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{FAILED, complain, engine, report};
 use crate::config::{Config, ConfigError, LogConfig};
-use crate::disposition::Outcome;
 use crate::fence::{Fence, Identity, give_up_root};
 use crate::intake::lmtp::{self, Listener, Settings, Shutdown, ShutdownTrigger};
 use crate::intake::{Deliver, MessageLimits};
 use crate::ledger::Ledger;
+use crate::log_line::{Level, LogLine};
 use crate::mail::{Content, Envelope};
+use crate::outcome::Outcome;
 use crate::pipeline::Engine;
-use crate::telemetry::{Level, LogLine, Metrics, MetricsListener, Telemetry};
+use crate::telemetry::{Metrics, MetricsListener, Telemetry};
 
 /// Anybody may open the socket; who it is, is asked of the kernel (SO_PEERCRED) at each connection.
 const SOCKET_MODE: u32 = 0o666;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::disposition::Outcome;
 use crate::mail::{Content, Envelope};
+use crate::outcome::Outcome;
 
 /// What intake hands a message to.
 pub trait Deliver: Send + Sync + 'static {

@@ -6,8 +6,10 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use crate::disposition::{EX_TEMPFAIL, Outcome, Status, Verdict};
+use crate::disposition::EX_TEMPFAIL;
 use crate::mail::{Client, Content, Envelope, Recipient, Sender};
+use crate::outcome::Outcome;
+use crate::verdict::{Status, Verdict};
 
 /// What master.cf passes as arguments. A value that is not given is unknown, which is not the same as empty.
 #[derive(Clone, Debug, Default)]

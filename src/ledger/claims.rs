@@ -17,7 +17,7 @@ use nix::libc::{self, off_t};
 
 use super::error::LedgerError;
 use super::shared::{inherit_owner, make_state_dir, row_key};
-use crate::app::EventId;
+use crate::event_id::EventId;
 
 /// What is claimed: handing the event over, or sending its notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

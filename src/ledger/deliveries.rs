@@ -10,7 +10,7 @@ use super::notices::NoticeClaim;
 use super::shared::{Shared, row_key, seconds, time};
 use super::worker::{Failure, Work};
 use super::{Begin, Claim};
-use crate::app::EventId;
+use crate::event_id::EventId;
 
 /// Something that is done and must be written down; it keeps its claim until it is.
 #[derive(Debug)]

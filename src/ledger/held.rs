@@ -10,8 +10,8 @@ use super::error::LedgerError;
 use super::held_sweep::{self, Purged};
 use super::shared::Shared;
 use super::{Ledger, held_json};
-use crate::app::EventId;
 use crate::durable::{self, Access, Part};
+use crate::event_id::EventId;
 use crate::mail::{Content, Envelope, Message, Recipient};
 
 /// The message as it came in, in the directory of a copy.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::held::HeldRecord;
-use crate::app::EventId;
+use crate::event_id::EventId;
 use crate::mail::{Address, Client, Envelope, Recipient, Sender};
 
 #[derive(Serialize, Deserialize)]

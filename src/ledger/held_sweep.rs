@@ -17,7 +17,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::error::LedgerError;
 use super::held::{MESSAGE, RECORD, remove};
 use super::shared::{Shared, inherit_owner};
-use crate::app::EventId;
+use crate::event_id::EventId;
 
 /// Sweeps while `max_size` octets are held, on average.
 const SWEEPS: u64 = 64;

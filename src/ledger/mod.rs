@@ -32,8 +32,8 @@ pub use held::{HeldCopy, HeldList, HeldRecord};
 pub use held_sweep::Purged;
 pub use notices::{NoticeClaim, NoticeRequest, Reservation};
 
-use crate::app::EventId;
 use crate::config::Config;
+use crate::event_id::EventId;
 use claims::ByteLock;
 use shared::{Settings, Shared};
 use worker::Worker;

@@ -11,7 +11,7 @@ use super::claims::{ByteLock, Right};
 use super::error::LedgerError;
 use super::shared::{Shared, id_of_key, row_key, time};
 use super::worker::{Failure, Work};
-use crate::app::EventId;
+use crate::event_id::EventId;
 
 /// A notice that somebody wants to send.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::claims::Claims;
 use super::deliveries::Fact;
 use super::error::LedgerError;
-use crate::app::EventId;
 use crate::config::{Config, HeldConfig};
+use crate::event_id::EventId;
 
 /// Shared between the callers and the ledger thread.
 #[derive(Debug)]

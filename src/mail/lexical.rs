@@ -38,6 +38,19 @@ pub fn end_of_quoted_string(bytes: &[u8], start: usize) -> Option<usize> {
     None
 }
 
+/// The position behind blanks, line ends and comments (CFWS, RFC 5322 section 3.2.2). `None` for a comment without an end.
+pub fn end_of_blanks(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut position = start;
+    while let Some(&byte) = bytes.get(position) {
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => position += 1,
+            b'(' => position = end_of_comment(bytes, position)?,
+            _ => break,
+        }
+    }
+    Some(position)
+}
+
 /// The value with a blank for each comment outside of quoted strings. A comment or a quoted string that never ends takes
 /// the rest with it: the comment away, the quoted string along.
 pub fn without_comments(value: &str) -> Cow<'_, str> {
@@ -75,6 +88,12 @@ pub fn without_source_route(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blanks_end_where_the_next_token_begins() {
+        assert_eq!(end_of_blanks(b" (a)\r\n b", 0), Some(7));
+        assert_eq!(end_of_blanks(b" (a b", 0), None);
+    }
 
     #[test]
     fn comments_and_quoted_strings_end_where_the_rfc_says() {

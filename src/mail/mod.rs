@@ -5,6 +5,7 @@
 
 mod address;
 mod content;
+mod domain;
 mod envelope;
 mod header;
 pub mod lexical;
@@ -12,6 +13,7 @@ mod message;
 
 pub use address::Address;
 pub use content::Content;
+pub use domain::{canonical_domain, comparable_domain, is_same_domain};
 pub use envelope::{Client, Envelope, Recipient, Sender};
 pub use header::{ContentType, Field, NamedAddress};
 pub use message::Message;

@@ -1,7 +1,6 @@
 //! One person, one limit: the canonical form of a sender address.
 
-use crate::auth::comparable_domain;
-use crate::mail::Address;
+use crate::mail::{Address, canonical_domain};
 
 /// The address with BATV, SRS and a sub-address folded, in lower case, its domain in A-labels: two addresses with the same
 /// canonical form reach the same person, or may, and share one limit.
@@ -13,7 +12,7 @@ pub fn canonical_sender(address: &Address) -> Address {
     // Folding what stands after + or - too often only shares a limit; folding it too seldom sends a second notice. A minus stands in
     // many ordinary names, so only the plus is folded.
     let base = local.split('+').next().filter(|base| !base.is_empty()).unwrap_or(local);
-    let domain = comparable_domain(domain).unwrap_or_else(|| domain.to_lowercase());
+    let domain = canonical_domain(domain);
     // What is no address without its quotes keeps its wrapping.
     Address::parse(&format!("{}@{domain}", base.to_lowercase())).unwrap_or_else(|| address.clone())
 }

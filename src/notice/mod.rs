@@ -13,22 +13,23 @@ use std::future::Future;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 pub use canonical::canonical_sender;
 pub use policy::Withheld;
 
 use self::render::{Mailer, Templates};
 use self::submit::LocalMta;
-use crate::app::EventId;
-use crate::auth::{Authentication, comparable_domain};
+use crate::auth::{Authentication, SenderProof};
 use crate::config::{Config, ConfigError, NoticeConfig};
 use crate::crash_point::crash_point;
-use crate::disposition::{Deferral, Rejection, Status};
+use crate::event_id::EventId;
 use crate::ledger::{Ledger, LedgerError, NoticeRequest, Reservation};
-use crate::mail::{Envelope, Message, Recipient};
+use crate::mail::{Envelope, Message, Recipient, canonical_domain};
 use crate::route::Routes;
+use crate::screen::ScreenHit;
 use crate::trail::Step;
+use crate::verdict::{Deferral, Rejection};
 
 /// What became of a notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,13 +65,15 @@ pub struct Rejected<'a> {
     pub recipient: &'a Recipient,
     /// Why nobody takes it.
     pub rejection: &'a Rejection,
+    /// The screen rule that says that a machine made it, also where such mail is configured to be delivered.
+    pub machine_made: Option<&'a ScreenHit>,
     /// Our own addresses, which are never written to.
     pub routes: &'a Routes,
 }
 
 /// Whether a notice would go out, for `explain`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Foreseen {
+pub struct NoticePreview {
     /// Whether it would.
     pub would_send: bool,
     /// To whom.
@@ -79,7 +82,7 @@ pub struct Foreseen {
     pub why: String,
 }
 
-impl Foreseen {
+impl NoticePreview {
     /// What the screen sets aside gets none.
     pub fn machine_made() -> Self {
         Self { would_send: false, to: None, why: "machine-made mail is set aside without a notice".to_owned() }
@@ -130,8 +133,7 @@ impl Notifier {
         ledger: &Ledger,
         deadline: Instant,
     ) -> Result<NoticeOutcome, Deferral> {
-        let permission = self.permission(rejected.envelope, rejected.message, rejected.routes, authentication).await;
-        let proof = match permission {
+        let proof = match self.permission(rejected, authentication).await {
             Ok(proof) => proof,
             Err(withheld) => return Ok(NoticeOutcome::Withheld(withheld)),
         };
@@ -139,13 +141,15 @@ impl Notifier {
         let request = NoticeRequest {
             id: rejected.id.clone(),
             canonical: canonical_sender(to).to_string(),
-            domain: comparable_domain(to.domain()).unwrap_or_else(|| to.domain().to_lowercase()),
+            domain: canonical_domain(to.domain()),
         };
         let sent = || NoticeOutcome::Sent { to: to.to_string() };
-        let slot = match ledger.reserve_notice(request).await.map_err(|error| ledger_failed(&error))? {
+        let reserved = timeout_at(deadline, ledger.reserve_notice(request)).await;
+        let reserved = reserved.map_err(|_| Deferral::deadline_missed("the ledger"))?;
+        let slot = match reserved.map_err(|error| not_recorded(&error))? {
             Reservation::Granted(slot) => slot,
             Reservation::AlreadySent => return Ok(sent()),
-            Reservation::InFlight => return Err(in_flight()),
+            Reservation::InFlight => return Err(Deferral::in_flight(IN_FLIGHT)),
             Reservation::TooSoon { .. } => return Ok(NoticeOutcome::Withheld(Withheld::Interval)),
             Reservation::DomainLimit => return Ok(NoticeOutcome::Withheld(Withheld::DomainLimit)),
             Reservation::TotalLimit => return Ok(NoticeOutcome::Withheld(Withheld::TotalLimit)),
@@ -166,64 +170,40 @@ impl Notifier {
     }
 
     /// Whether a notice would go out; asks no limit, because asking would not change it.
-    pub async fn foresee(
+    pub async fn preview(
         &self,
-        envelope: &Envelope,
-        message: &Message,
-        routes: &Routes,
+        rejected: Rejected<'_>,
         authentication: impl Future<Output = Arc<Authentication>>,
-    ) -> Foreseen {
-        match self.permission(envelope, message, routes, authentication).await {
-            Ok(proof) => Foreseen {
+    ) -> NoticePreview {
+        match self.permission(rejected, authentication).await {
+            Ok(proof) => NoticePreview {
                 would_send: true,
                 to: Some(proof.address().to_string()),
                 why: format!("proven by {}", proof.by()),
             },
-            Err(withheld) => Foreseen { would_send: false, to: None, why: withheld.to_string() },
+            Err(withheld) => NoticePreview { would_send: false, to: None, why: withheld.to_string() },
         }
     }
 
     async fn permission(
         &self,
-        envelope: &Envelope,
-        message: &Message,
-        routes: &Routes,
+        rejected: Rejected<'_>,
         authentication: impl Future<Output = Arc<Authentication>>,
-    ) -> Result<crate::auth::SenderProof, Withheld> {
+    ) -> Result<SenderProof, Withheld> {
         if !self.config.enabled {
             return Err(Withheld::Off);
         }
-        policy::without_proof(envelope, message, routes, self.mailer.address())?;
+        policy::without_proof(rejected, self.mailer.address())?;
         policy::proven(&*authentication.await)
     }
 }
 
-fn ledger_failed(error: &LedgerError) -> Deferral {
-    Deferral {
-        status: Status::SYSTEM,
-        cause: "ledger",
-        public: "local state cannot be written".to_owned(),
-        detail: format!("the notice cannot be recorded: {error}"),
-        alarm: true,
-    }
-}
+const IN_FLIGHT: &str = "another connection or process is writing the notice for this message";
 
-fn in_flight() -> Deferral {
-    Deferral {
-        status: Status::SYSTEM,
-        cause: "in-flight",
-        public: "another copy of this message is being answered".to_owned(),
-        detail: "another connection or process is writing the notice for this message".to_owned(),
-        alarm: false,
-    }
+fn not_recorded(error: &LedgerError) -> Deferral {
+    Deferral::local_state(format!("the notice cannot be recorded: {error}"), error.full)
 }
 
 fn not_submitted(smtp: &str, why: &str) -> Deferral {
-    Deferral {
-        status: Status::SYSTEM,
-        cause: "notice",
-        public: "the answer to this message cannot be sent yet".to_owned(),
-        detail: format!("the notice cannot be handed to {smtp} (notice.smtp): {why}"),
-        alarm: true,
-    }
+    Deferral::notice(format!("the notice cannot be handed to {smtp} (notice.smtp): {why}"))
 }

@@ -5,13 +5,10 @@
 
 use std::fmt;
 
-use super::canonical_sender;
+use super::{Rejected, canonical_sender};
 use crate::auth::{Authentication, SenderProof};
-use crate::config::{ScreenAction, ScreenConfig};
-use crate::mail::{Address, Envelope, Message, Sender};
-use crate::route::Routes;
-use crate::screen::{Screen, marks};
-use crate::trail::Trail;
+use crate::mail::{Address, Message, Sender};
+use crate::screen::marks;
 
 /// The field that every notice of ours carries.
 pub(super) const MARK: &str = "X-Mailhatch-Notice";
@@ -89,12 +86,8 @@ impl fmt::Display for Withheld {
 }
 
 /// Everything that can be known without asking the network. `from` is what notices come from.
-pub(super) fn without_proof(
-    envelope: &Envelope,
-    message: &Message,
-    routes: &Routes,
-    from: &Address,
-) -> Result<(), Withheld> {
+pub(super) fn without_proof(rejected: Rejected<'_>, from: &Address) -> Result<(), Withheld> {
+    let Rejected { envelope, message, routes, machine_made, .. } = rejected;
     let sender = match &envelope.sender {
         Sender::Unknown => return Err(Withheld::UnknownSender),
         Sender::Null => return Err(Withheld::NullSender),
@@ -107,7 +100,8 @@ pub(super) fn without_proof(
     if message.first(MARK).is_some() {
         return Err(Withheld::OurNotice);
     }
-    if let Some(mark) = unanswerable(envelope, message) {
+    // A class that is configured to be delivered is still machine-made.
+    if let Some(mark) = unanswerable(message).or_else(|| machine_made.map(|hit| hit.rule.to_owned())) {
         return Err(Withheld::Machine(mark));
     }
     // BATV and SRS hide neither a robot nor ourselves: behind a forwarder a notice would come back to us.
@@ -123,7 +117,7 @@ pub(super) fn without_proof(
 }
 
 /// The mark of mail that nobody is to answer, if the message bears one.
-fn unanswerable(envelope: &Envelope, message: &Message) -> Option<String> {
+fn unanswerable(message: &Message) -> Option<String> {
     if marks::is_auto_submitted(message) {
         return Some("Auto-Submitted".to_owned());
     }
@@ -137,13 +131,7 @@ fn unanswerable(envelope: &Envelope, message: &Message) -> Option<String> {
         return Some("X-Auto-Response-Suppress".to_owned());
     }
     let is_report = message.content_type().is_some_and(|content_type| content_type.kind == "multipart/report");
-    if is_report {
-        return Some("multipart/report".to_owned());
-    }
-    // The whole screen once more: a class that is configured to be delivered is still machine-made.
-    const ALL: ScreenAction = ScreenAction::Ignore;
-    let screen = Screen::new(ScreenConfig { auto_replies: ALL, bounces: ALL, reports: ALL });
-    screen.examine(envelope, message, &mut Trail::off()).map(|hit| hit.rule.to_owned())
+    is_report.then(|| "multipart/report".to_owned())
 }
 
 /// Whether SPF or DKIM proves the envelope sender, and DMARC does not speak against it.

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::action::Actions;
-use super::pattern::{AddressPattern, canonical_domain};
+use super::pattern::AddressPattern;
+use crate::mail::canonical_domain;
 
 /// A mailbox as the indexes know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

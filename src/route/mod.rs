@@ -20,10 +20,10 @@ pub use key::Key;
 use action::{Actions, Compiled};
 use index::{Entry, Found, PatternIndex, ReplyIndex};
 use order::Stage;
-use pattern::{MailboxAddress, canonical_domain};
+use pattern::MailboxAddress;
 
 use crate::config::{AddressSource, Config, ConfigError, MailboxConfig};
-use crate::mail::{Address, Message, Recipient};
+use crate::mail::{Address, Message, Recipient, canonical_domain};
 use crate::trail::Trail;
 
 /// A message's mailbox, key and action for one recipient.

@@ -1,7 +1,7 @@
 //! The address of a mailbox: `incoming+%{key}@host`, or a dedicated address without a key.
 
 use crate::config::{Config, ConfigError, Located};
-use crate::mail::Address;
+use crate::mail::{Address, canonical_domain};
 
 /// Where the key stands in a configured address.
 const PLACEHOLDER: &str = "%{key}";
@@ -61,9 +61,4 @@ impl MailboxAddress {
             Self::Dedicated(address) => canonical_domain(address.domain()),
         }
     }
-}
-
-/// A domain as it is compared: without regard to case (RFC 5321 section 2.4), with or without the dot of the root.
-pub(super) fn canonical_domain(domain: &str) -> String {
-    domain.strip_suffix('.').unwrap_or(domain).to_ascii_lowercase()
 }

@@ -1,7 +1,7 @@
 //! The marks of automatic answers.
 
 use super::marks;
-use super::table::{Evidence, Rule};
+use super::rule::{Evidence, Rule};
 
 /// `Auto-Submitted` with another keyword than `no`.
 ///

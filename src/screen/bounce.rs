@@ -1,6 +1,6 @@
 //! The marks of bounces, beside the report types: the null sender, and what old mail servers and gateways write.
 
-use super::table::{Evidence, Rule, clipped};
+use super::rule::{Evidence, Rule, shortened};
 use crate::mail::Sender;
 
 /// `<>`. `MAILER-DAEMON` without a domain is what pipe(8) makes of it where `null_sender=` is not set.
@@ -42,7 +42,7 @@ pub(super) fn x400_report(rule: &Rule, evidence: &Evidence<'_>) -> Option<String
 /// The boundary that InterScan puts into each of its notices, and nowhere else.
 pub(super) fn interscan(_: &Rule, evidence: &Evidence<'_>) -> Option<String> {
     let boundary = evidence.content_type.as_ref()?.parameter("boundary")?;
-    boundary.ends_with("InterScan_NT_MIME_Boundary").then(|| clipped(format!("Content-Type: boundary={boundary}")))
+    boundary.ends_with("InterScan_NT_MIME_Boundary").then(|| shortened(format!("Content-Type: boundary={boundary}")))
 }
 
 /// Mail from the mailer daemon: the name is that of no person anywhere.
@@ -50,7 +50,7 @@ pub(super) fn mailer_daemon(_: &Rule, evidence: &Evidence<'_>) -> Option<String>
     let author = author(evidence)?;
     let local = author.local();
     let hit = ["mailer-daemon", "mailerdaemon", "mail-daemon", "maildaemon"].contains(&local.as_str());
-    hit.then(|| clipped(format!("From: {}", author.address)))
+    hit.then(|| shortened(format!("From: {}", author.address)))
 }
 
 /// `From: Mail System <>`: the author is nobody, which no person's program writes.
@@ -58,7 +58,7 @@ pub(super) fn empty_from(_: &Rule, evidence: &Evidence<'_>) -> Option<String> {
     let from = evidence.message.first("From")?;
     let text = from.text();
     let compact: String = text.split_ascii_whitespace().collect();
-    (compact.ends_with("<>") && !compact.contains('@')).then(|| clipped(format!("From: {text}")))
+    (compact.ends_with("<>") && !compact.contains('@')).then(|| shortened(format!("From: {text}")))
 }
 
 /// A mail server as the author, and the subject of a bounce. Either alone is not enough: postmasters are people, and
@@ -66,7 +66,7 @@ pub(super) fn empty_from(_: &Rule, evidence: &Evidence<'_>) -> Option<String> {
 pub(super) fn bounce_subject(_: &Rule, evidence: &Evidence<'_>) -> Option<String> {
     let author = author(evidence).filter(Author::is_mail_server)?;
     let subject = evidence.message.subject().filter(|subject| is_bounce_subject(subject))?;
-    Some(clipped(format!("From: {}, Subject: {subject}", author.address)))
+    Some(shortened(format!("From: {}, Subject: {subject}", author.address)))
 }
 
 /// The first author.

@@ -9,14 +9,16 @@ mod auto_reply;
 mod bounce;
 pub mod marks;
 mod report;
+mod rule;
 mod table;
 
-pub use table::{Rule, rules};
+pub use rule::Rule;
+pub use table::rules;
 
 use crate::config::{ScreenAction, ScreenConfig};
 use crate::mail::{Envelope, Message};
 use crate::trail::Trail;
-use table::Evidence;
+use rule::Evidence;
 
 /// What kind of machine made the mail; each has its own key in `[screen]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,27 @@ pub struct ScreenHit {
     pub detail: String,
 }
 
+/// What the table says of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Screened {
+    /// No rule hits.
+    Passed,
+    /// A rule hits, and the configuration delivers mail of its class.
+    Allowed(ScreenHit),
+    /// A rule hits, and the message is set aside.
+    SetAside(ScreenHit),
+}
+
+impl Screened {
+    /// The rule that hits, whatever the configuration makes of it.
+    pub fn hit(&self) -> Option<&ScreenHit> {
+        match self {
+            Self::Passed => None,
+            Self::Allowed(hit) | Self::SetAside(hit) => Some(hit),
+        }
+    }
+}
+
 /// The table with what the configuration makes of each class.
 #[derive(Clone, Debug)]
 pub struct Screen {
@@ -54,26 +77,24 @@ impl Screen {
         Self { config }
     }
 
-    /// The first rule that sets the message aside.
+    /// Looks at a message: the first rule that hits tells the class, and what is configured for that class is what becomes
+    /// of the message.
     ///
-    /// The first rule that hits tells the class, and what is configured for that class is what becomes of the message. If
-    /// it is `deliver`, that is noted in the trail, and all later rules are passed over: a delivery status notification
-    /// also has a null sender and `Auto-Submitted`, which must not set aside what `bounces = "deliver"` asks for.
-    pub fn examine(&self, envelope: &Envelope, message: &Message, trail: &mut Trail) -> Option<ScreenHit> {
+    /// If that is `deliver`, all later rules are passed over: a delivery status notification also has a null sender and
+    /// `Auto-Submitted`, which must not set aside what `bounces = "deliver"` asks for.
+    pub fn examine(&self, envelope: &Envelope, message: &Message, trail: &mut Trail) -> Screened {
         let evidence = Evidence::new(envelope, message);
         for rule in rules() {
             let Some(detail) = rule.test(&evidence) else {
                 trail.step("screen", rule.name, "pass", || rule.seen(&evidence));
                 continue;
             };
-            if self.action(rule.class) == ScreenAction::Deliver {
-                trail.step("screen", rule.name, "allowed", || detail);
-                return None;
-            }
-            trail.step("screen", rule.name, "hit", || detail.clone());
-            return Some(ScreenHit { rule: rule.name, source: rule.source, class: rule.class, detail });
+            let is_allowed = self.action(rule.class) == ScreenAction::Deliver;
+            trail.step("screen", rule.name, if is_allowed { "allowed" } else { "hit" }, || detail.clone());
+            let hit = ScreenHit { rule: rule.name, source: rule.source, class: rule.class, detail };
+            return if is_allowed { Screened::Allowed(hit) } else { Screened::SetAside(hit) };
         }
-        None
+        Screened::Passed
     }
 
     fn action(&self, class: Class) -> ScreenAction {

@@ -1,6 +1,6 @@
 //! Reports: `multipart/report` by its type (RFC 6522), and the parts of one as the whole message.
 
-use super::table::{Evidence, Rule, clipped};
+use super::rule::{Evidence, Rule, shortened};
 
 /// How much of a body is read to find the type of a report that does not say it.
 const BODY_READ: usize = 16 * 1024;
@@ -63,7 +63,7 @@ fn has_part(body: &[u8], subtype: &str) -> bool {
 
 fn shown(evidence: &Evidence<'_>) -> String {
     let Some(content_type) = &evidence.content_type else { return String::new() };
-    clipped(match content_type.parameter("report-type") {
+    shortened(match content_type.parameter("report-type") {
         Some(report_type) => format!("Content-Type: {}; report-type={report_type}", content_type.kind),
         None => format!("Content-Type: {}", content_type.kind),
     })

@@ -11,8 +11,9 @@ use prometheus::{
 };
 
 use crate::config::Config;
-use crate::disposition::{Outcome, Verdict};
 use crate::notice::NoticeOutcome;
+use crate::outcome::Outcome;
+use crate::verdict::Verdict;
 
 /// A part of a message's way whose time is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,18 +167,18 @@ impl Metrics {
 
     /// Counts the answer for one recipient.
     pub fn count(&self, outcome: &Outcome) {
-        let mailbox = outcome.mailbox.as_deref().unwrap_or_default();
+        let mailbox = outcome.destination.as_ref().map_or("", |found| found.mailbox.as_str());
         let reason = outcome.verdict.rule().unwrap_or_default();
         self.messages.with_label_values(&[outcome.verdict.name(), mailbox, reason]).inc();
         if let Verdict::Deferred(deferral) = &outcome.verdict {
             self.deferred.with_label_values(&[deferral.cause, &deferral.status.to_string()]).inc();
         }
-        match &outcome.notice {
+        match &outcome.effects.notice {
             Some(NoticeOutcome::Sent { .. }) => self.notices.with_label_values(&["sent", ""]).inc(),
             Some(NoticeOutcome::Withheld(why)) => self.notices.with_label_values(&["withheld", why.name()]).inc(),
             None => {}
         }
-        if outcome.warning.is_some() && outcome.verdict == Verdict::Delivered {
+        if outcome.effects.warning.is_some() && outcome.verdict == Verdict::Delivered {
             self.warnings.inc();
         }
     }
@@ -234,8 +235,11 @@ impl Drop for OpenConnection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disposition::{Deferral, Rejection, Status};
+    use crate::config::AddressSource;
     use crate::notice::Withheld;
+    use crate::outcome::Destination;
+    use crate::route::{Key, Matched};
+    use crate::verdict::{Deferral, Rejection, Status};
 
     fn config() -> Config {
         let text = "[[mailbox]]\nname = \"incoming_email\"\naddress = \"a+%{key}@b\"\napp = \"a\"\n[[app]]\nname = \"a\"\nkind = \"spool\"\npath = \"/x\"\n";
@@ -243,9 +247,13 @@ mod tests {
     }
 
     fn outcome(verdict: Verdict, mailbox: Option<&str>) -> Outcome {
-        let mut outcome = Outcome::new(verdict, "incoming+59d8…@example.com");
-        outcome.mailbox = mailbox.map(str::to_owned);
-        outcome
+        let destination = mailbox.map(|mailbox| Destination {
+            mailbox: mailbox.to_owned(),
+            action: None,
+            key: Key::new("59d8df8370b7e95c").expect("key"),
+            matched: Matched { source: AddressSource::To, address: String::new() },
+        });
+        Outcome { destination, ..Outcome::new(verdict, "incoming+59d8…@example.com") }
     }
 
     #[test]
@@ -263,7 +271,7 @@ mod tests {
         metrics.count(&outcome(Verdict::Deferred(deferral), Some("incoming_email")));
         let mut rejected =
             outcome(Verdict::Rejected(Rejection { rule: "unknown-address", reason: "not known".to_owned() }), None);
-        rejected.notice = Some(NoticeOutcome::Withheld(Withheld::Off));
+        rejected.effects.notice = Some(NoticeOutcome::Withheld(Withheld::Off));
         metrics.count(&rejected);
         let text = metrics.render().expect("text");
         for line in [

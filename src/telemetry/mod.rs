@@ -2,7 +2,6 @@
 //!
 //! Never fails a message: a log that cannot be written is counted and dropped.
 
-mod line;
 mod metrics;
 mod scrape;
 mod syslog;
@@ -12,13 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use line::{Level, LogLine};
 pub use metrics::{Metrics, OpenConnection, TimedStep};
 pub use scrape::{MetricsListener, Refresh};
 
 use self::syslog::Syslog;
 use crate::config::{LogConfig, LogFormat, LogTarget};
-use crate::disposition::Outcome;
+use crate::log_line::LogLine;
+use crate::outcome::Outcome;
 
 /// Writes log lines.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use syslog::{Facility, LogFormat, Logger, Severity};
 
-use super::Level;
+use crate::log_line::Level;
 
 /// A line is clipped to this many octets: RFC 3164 promises 1024, rsyslog and journald take 8 KiB.
 const LONGEST: usize = 4096;

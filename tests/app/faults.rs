@@ -1,7 +1,7 @@
 //! Every fault of an application, and what it is taken for.
 
 use mailhatch::app::AppError;
-use mailhatch::disposition::Status;
+use mailhatch::verdict::Status;
 
 use super::{Setup, reply};
 use crate::support::http_server::{Fault, HttpServer, Reply};

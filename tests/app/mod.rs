@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use mailhatch::app::{App, Apps, Event, EventId};
+use mailhatch::app::{App, Apps, Event};
 use mailhatch::config::{AddressSource, Config, ConfigError};
+use mailhatch::event_id::EventId;
 use mailhatch::mail::{Client, Content, Envelope, Message, Recipient, Sender};
 use mailhatch::route::{Key, Matched, Route};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mailhatch::app::{Answer, AppError};
-use mailhatch::disposition::Status;
+use mailhatch::verdict::Status;
 use serde_json::Value;
 
 use super::{KEY, Setup, reply};

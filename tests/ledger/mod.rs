@@ -8,8 +8,8 @@ mod processes;
 
 use std::path::Path;
 
-use mailhatch::app::EventId;
 use mailhatch::config::Config;
+use mailhatch::event_id::EventId;
 use mailhatch::ledger::{Begin, Claim, Ledger};
 
 /// A configuration with a state directory and some lines more.

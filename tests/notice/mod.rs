@@ -13,14 +13,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailhatch::app::EventId;
 use mailhatch::auth::Authenticator;
 use mailhatch::config::Config;
-use mailhatch::disposition::{Deferral, Rejection};
+use mailhatch::event_id::EventId;
 use mailhatch::ledger::Ledger;
 use mailhatch::mail::{Client, Content, Envelope, Message, Recipient, Sender};
 use mailhatch::notice::{NoticeOutcome, Notifier, Rejected};
 use mailhatch::route::Routes;
+use mailhatch::screen::Screen;
+use mailhatch::trail::Trail;
+use mailhatch::verdict::{Deferral, Rejection};
 use tokio::time::Instant;
 
 use crate::support::name_server::{NameServer, Zone};
@@ -36,6 +38,7 @@ struct Desk {
     authenticator: Authenticator,
     notifier: Notifier,
     routes: Routes,
+    screen: Screen,
     ledger: Ledger,
 }
 
@@ -98,6 +101,7 @@ impl Desk {
             authenticator: Authenticator::new(&config).unwrap(),
             notifier: Notifier::new(&config).unwrap(),
             routes: Routes::new(&config).unwrap(),
+            screen: Screen::new(config.screen),
             ledger: Ledger::new(&config),
             mta,
             _names: names,
@@ -119,12 +123,14 @@ impl Desk {
             queue_id: None,
         };
         let id = EventId::of("", &mail.recipient.address, &message);
+        let screened = self.screen.examine(&envelope, &message, &mut Trail::off());
         let rejected = Rejected {
             id: &id,
             envelope: &envelope,
             message: &message,
             recipient: &mail.recipient,
             rejection: &mail.rejection,
+            machine_made: screened.hit(),
             routes: &self.routes,
         };
         let authentication = async { Arc::new(self.authenticator.examine(&envelope, &message).await) };

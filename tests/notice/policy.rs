@@ -1,6 +1,8 @@
 //! Who is written to, and the reason for everybody else.
 
+use mailhatch::event_id::EventId;
 use mailhatch::mail::Sender;
+use mailhatch::notice::Rejected;
 
 use super::{Desk, Mail};
 
@@ -162,7 +164,7 @@ async fn an_international_domain_has_one_limit_in_both_its_forms() {
 }
 
 #[tokio::test]
-async fn what_explain_foresees_is_what_happens() {
+async fn what_explain_previews_is_what_happens() {
     let desk = Desk::new();
     for mail in [Mail::jane(), by("postmaster@example.org"), by("jane@all.example.org")] {
         let message = mailhatch::mail::Message::parse(mailhatch::mail::Content::whole(mail.message.clone()));
@@ -173,12 +175,21 @@ async fn what_explain_foresees_is_what_happens() {
             queue_id: None,
         };
         let authentication = async { std::sync::Arc::new(desk.authenticator.examine(&envelope, &message).await) };
-        let foreseen = desk.notifier.foresee(&envelope, &message, &desk.routes, authentication).await;
+        let rejected = Rejected {
+            id: &EventId::of("", &mail.recipient.address, &message),
+            envelope: &envelope,
+            message: &message,
+            recipient: &mail.recipient,
+            rejection: &mail.rejection,
+            machine_made: None,
+            routes: &desk.routes,
+        };
+        let preview = desk.notifier.preview(rejected, authentication).await;
         let before = desk.mta.taken().len();
         assert_eq!(before, 0, "explain writes to nobody");
-        let expected = if foreseen.would_send { "sent".to_owned() } else { format!("withheld: {}", foreseen.why) };
+        let expected = if preview.would_send { "sent".to_owned() } else { format!("withheld: {}", preview.why) };
         let fresh = Desk::new();
         assert_eq!(fresh.reject(&mail).await.unwrap().to_string(), expected);
-        assert_eq!(foreseen.to.as_deref(), foreseen.would_send.then_some("jane@example.org"));
+        assert_eq!(preview.to.as_deref(), preview.would_send.then_some("jane@example.org"));
     }
 }

@@ -62,9 +62,9 @@ fn published_mail_is_told_apart() {
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
     for sample in samples(&folder) {
         let message = Message::parse(Content::whole(std::fs::read(folder.join(&sample.path)).unwrap()));
-        let hit = screen.examine(&envelope_of(&sample, &message), &message, &mut Trail::off());
+        let screened = screen.examine(&envelope_of(&sample, &message), &message, &mut Trail::off());
         let tally = tallies.entry(sample.class.clone()).or_default();
-        match hit {
+        match screened.hit() {
             Some(hit) => {
                 *tally.flagged.entry(hit.rule).or_default() += 1;
                 tally.hits.push(format!("{}: {} ({})", sample.path, hit.rule, hit.detail));

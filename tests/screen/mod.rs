@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use mailhatch::config::{ScreenAction, ScreenConfig};
 use mailhatch::mail::{Client, Content, Envelope, Message, Sender};
-use mailhatch::screen::{Class, Screen, ScreenHit, rules};
+use mailhatch::screen::{Class, Screen, ScreenHit, Screened, rules};
 use mailhatch::trail::{Step, Trail};
 use proptest::prelude::*;
 
@@ -25,8 +25,12 @@ fn envelope(sender: Sender) -> Envelope {
 fn examine(config: ScreenConfig, sender: &str, message: &Message) -> (Option<ScreenHit>, Vec<Step>) {
     let sender = if sender == "?" { Sender::Unknown } else { Sender::from_path(sender) };
     let mut trail = Trail::kept();
-    let hit = Screen::new(config).examine(&envelope(sender), message, &mut trail);
-    (hit, trail.into_steps())
+    let screened = Screen::new(config).examine(&envelope(sender), message, &mut trail);
+    let set_aside = match screened {
+        Screened::SetAside(hit) => Some(hit),
+        Screened::Allowed(_) | Screened::Passed => None,
+    };
+    (set_aside, trail.into_steps())
 }
 
 /// The rule that hits, or `-`.

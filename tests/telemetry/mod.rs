@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use mailhatch::config::Config;
-use mailhatch::disposition::{Deferral, Outcome, Rejection, Status, Verdict};
+use mailhatch::config::{AddressSource, Config};
 use mailhatch::notice::NoticeOutcome;
+use mailhatch::outcome::{Destination, Effects, Outcome};
+use mailhatch::route::{Key, Matched};
 use mailhatch::telemetry::{Metrics, MetricsListener, TimedStep};
+use mailhatch::verdict::{Deferral, Rejection, Status, Verdict};
 
 /// A service whose metrics are served, with some of everything in them.
 pub struct Service {
@@ -61,8 +63,17 @@ impl Service {
     }
 }
 
+fn destination() -> Destination {
+    Destination {
+        mailbox: "incoming_email".to_owned(),
+        action: Some("reply".to_owned()),
+        key: Key::new("59d8df8370b7e95c").unwrap(),
+        matched: Matched { source: AddressSource::To, address: String::new() },
+    }
+}
+
 fn fill(metrics: &Metrics) {
-    let outcome = |verdict| Outcome { mailbox: Some("incoming_email".to_owned()), ..Outcome::new(verdict, "x") };
+    let outcome = |verdict| Outcome { destination: Some(destination()), ..Outcome::new(verdict, "x") };
     metrics.count(&outcome(Verdict::Delivered));
     metrics.count(&outcome(Verdict::Ignored { rule: "auto-submitted", detail: String::new() }));
     metrics.count(&outcome(Verdict::Held { rule: "unexplained-refusal", detail: String::new() }));
@@ -72,8 +83,9 @@ fn fill(metrics: &Metrics) {
     let rejection = Rejection { rule: "unknown-address", reason: "not known".to_owned() };
     let rejected = outcome(Verdict::Rejected(rejection));
     let notice = Some(NoticeOutcome::Sent { to: "jane@example.org".to_owned() });
-    metrics.count(&Outcome { notice, ..rejected });
-    metrics.count(&Outcome { warning: Some("not recorded".to_owned()), ..outcome(Verdict::Delivered) });
+    metrics.count(&Outcome { effects: Effects { notice, ..Effects::default() }, ..rejected });
+    let effects = Effects { warning: Some("not recorded".to_owned()), ..Effects::default() };
+    metrics.count(&Outcome { effects, ..outcome(Verdict::Delivered) });
     for step in TimedStep::ALL {
         metrics.observe(step, Duration::from_millis(3));
     }

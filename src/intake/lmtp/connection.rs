@@ -17,9 +17,9 @@ use super::session::{Session, room_for};
 use super::shutdown::Shutdown;
 use super::step::{Step, Transaction};
 use crate::crash_point::crash_point;
-use crate::disposition::Outcome;
+use crate::log_line::{Level, LogLine};
 use crate::mail::Content;
-use crate::telemetry::{Level, LogLine};
+use crate::outcome::Outcome;
 
 /// Octets to reserve for a message whose size the client does not declare, and to add where it is larger than declared.
 const RESERVED: u64 = 1024 * 1024;

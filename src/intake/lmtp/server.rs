@@ -21,7 +21,8 @@ use super::shutdown::Shutdown;
 use super::step::SessionLimits;
 use crate::config::Config;
 use crate::intake::{Deliver, MessageLimits};
-use crate::telemetry::{Level, LogLine, Metrics};
+use crate::log_line::{Level, LogLine};
+use crate::telemetry::Metrics;
 
 /// Takes the log lines of the service. It must not block.
 pub type LogHook = Arc<dyn Fn(LogLine) + Send + Sync>;

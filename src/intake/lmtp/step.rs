@@ -3,8 +3,6 @@
 use bytes::Bytes;
 
 use super::reply::Farewell;
-#[cfg(doc)]
-use super::session::Session;
 use crate::mail::Envelope;
 
 /// What a session takes.
@@ -23,14 +21,14 @@ pub enum Step {
     Read,
     /// Write these replies, and ask again. Replies to pipelined commands come together (RFC 2920).
     Write(Bytes),
-    /// The client wants to send a message: [`Session::go`] or [`Session::refuse`].
+    /// The client wants to send a message: `Session::go` or `Session::refuse`.
     Begin {
         /// SIZE= of MAIL, in octets; a client may be wrong about it.
         declared_size: Option<u64>,
     },
-    /// Octets of a message over the limit, in order: keep them, or [`Session::discard`].
+    /// Octets of a message over the limit, in order: keep them, or `Session::discard`.
     Overflow(Bytes),
-    /// A message is here whole: hand it on, then [`Session::answer`].
+    /// A message is here whole: hand it on, then `Session::answer`.
     Submit(Transaction),
     /// [`Step::Begin`] or [`Step::Submit`] has not been answered yet.
     Wait,

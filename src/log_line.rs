@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Write};
 
 use crate::config::LogFormat;
+use crate::printable::clipped;
 
 /// How urgent it is (RFC 5424 section 6.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +60,7 @@ impl LogLine {
 
     /// Adds a field; a stranger's megabyte is clipped.
     pub fn put(&mut self, name: &'static str, value: impl Display) {
-        let mut value = value.to_string();
-        if let Some((end, _)) = value.char_indices().nth(LONGEST_VALUE) {
-            value.truncate(end);
-            value.push('…');
-        }
-        self.fields.push((name, value));
+        self.fields.push((name, clipped(&value.to_string(), LONGEST_VALUE)));
     }
 
     /// Adds a field if there is a value.

@@ -1,0 +1,84 @@
+//! What became of a message for one recipient: the verdict, where routing sent it, and what was done about it.
+
+use crate::event_id::EventId;
+use crate::notice::{NoticeOutcome, NoticePreview};
+use crate::route::{Key, Matched, Route, Unrouted};
+use crate::trail::Step;
+use crate::verdict::Verdict;
+
+/// The verdict for one recipient with all that is said about it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The recipient with a key in it masked.
+    pub recipient: String,
+    /// What becomes of the message.
+    pub verdict: Verdict,
+    /// The id of the event, and of the held copy; `None` if a fault of ours came before it.
+    pub id: Option<EventId>,
+    /// Whose it is, as far as routing came.
+    pub destination: Option<Destination>,
+    /// What was done.
+    pub effects: Effects,
+}
+
+/// Whose a message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The mailbox.
+    pub mailbox: String,
+    /// What the key asks for; `None` for a key of no known form.
+    pub action: Option<String>,
+    /// The key.
+    pub key: Key,
+    /// Where the key was found.
+    pub matched: Matched,
+}
+
+/// What was done about a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// The name of the application that was asked.
+    pub app: Option<String>,
+    /// Whether a copy is held.
+    pub held: bool,
+    /// For `rejected`: whether a notice went out, or why not.
+    pub notice: Option<NoticeOutcome>,
+    /// Something went wrong that does not change the verdict.
+    pub warning: Option<String>,
+}
+
+/// What would become of a message, with every step on the way.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// What would become of it if the application said yes.
+    pub outcome: Outcome,
+    /// For `rejected` and `ignored`: whether a notice would go out.
+    pub notice: Option<NoticePreview>,
+    /// Every step.
+    pub trail: Vec<Step>,
+}
+
+impl Outcome {
+    /// A verdict about which nothing else is known.
+    pub fn new(verdict: Verdict, recipient: impl Into<String>) -> Self {
+        Self { recipient: recipient.into(), verdict, id: None, destination: None, effects: Effects::default() }
+    }
+}
+
+impl Destination {
+    /// The destination of a message that routing found.
+    pub fn of(route: &Route) -> Self {
+        Self {
+            mailbox: route.mailbox.name.value.clone(),
+            action: Some(route.action.clone()),
+            key: route.key.clone(),
+            matched: route.matched.clone(),
+        }
+    }
+
+    /// How far routing came with a message that it has no place for.
+    pub fn of_unrouted(unrouted: &Unrouted) -> Option<Self> {
+        let Unrouted::UnknownAction { mailbox, key, matched } = unrouted else { return None };
+        Some(Self { mailbox: mailbox.name.value.clone(), action: None, key: key.clone(), matched: matched.clone() })
+    }
+}

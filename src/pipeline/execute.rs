@@ -1,0 +1,226 @@
+//! Doing what was decided: the application, the ledger, the held copy, the notice, in the order that loses nothing.
+//!
+//! It must not decide: `Engine::decide` has.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{Decided, Decision, Engine, MessageContext};
+use crate::app::{Answer, AppError, Event, hide_key};
+use crate::crash_point::crash_point;
+use crate::event_id::EventId;
+use crate::ledger::{Begin, Claim, HeldCopy, LedgerError};
+use crate::mail::Recipient;
+use crate::notice::Rejected;
+use crate::outcome::Outcome;
+use crate::route::Route;
+use crate::telemetry::TimedStep;
+use crate::verdict::{Deferral, Rejection, Verdict};
+
+/// How long a second copy waits for the first one's end before it is deferred.
+const IN_FLIGHT_WAIT: Duration = Duration::from_secs(3);
+
+impl Engine {
+    /// Does what was decided.
+    pub(super) async fn execute(&self, context: &MessageContext, recipient: &Recipient, decided: Decided) -> Outcome {
+        let mut outcome = self.outcome(recipient, &decided);
+        let done = match decided.decision {
+            Decision::Defer(deferral) => Err(deferral),
+            Decision::Deliver(route) => self.hand_over(context, recipient, *route, &decided.id, &mut outcome).await,
+            Decision::Hold { rule, detail } => {
+                self.keep(context, recipient, &decided.id, Verdict::Held { rule, detail }, &mut outcome).await
+            }
+            Decision::Ignore { rule, detail } => {
+                self.keep(context, recipient, &decided.id, Verdict::Ignored { rule, detail }, &mut outcome).await
+            }
+            Decision::Reject(rejection) => self.reject(context, recipient, &decided.id, rejection, &mut outcome).await,
+        };
+        outcome.verdict = done.unwrap_or_else(Verdict::Deferred);
+        outcome
+    }
+
+    /// Hands the event over, once: claimed before the application is asked, recorded after it acknowledged.
+    async fn hand_over(
+        &self,
+        context: &MessageContext,
+        recipient: &Recipient,
+        route: Route,
+        id: &EventId,
+        outcome: &mut Outcome,
+    ) -> Result<Verdict, Deferral> {
+        let Some(claim) = self.claim(context, id).await? else { return Ok(Verdict::Duplicate) };
+        outcome.effects.app = Some(route.mailbox.app.clone());
+        let app = self.apps.get(&route.mailbox.app).ok_or_else(Deferral::internal_error)?;
+        let authentication = match app.wants_authentication() && self.config.auth.events {
+            true => Some(self.authentication(context).await),
+            false => None,
+        };
+        let event = Event {
+            id: id.clone(),
+            time: SystemTime::now(),
+            route,
+            envelope: context.envelope.clone(),
+            recipient: recipient.clone(),
+            message: context.message.clone(),
+            authentication,
+        };
+        crash_point("before-app");
+        let asked = self.telemetry.timed(TimedStep::App, timeout_at(context.deadline, app.hand_over(&event))).await;
+        let answer = asked.map_err(|_| Deferral::deadline_missed("the application"))?;
+        // From here on the application has the event: no deadline may break off what follows.
+        if answer.is_ok() {
+            crash_point("app-acknowledged");
+        }
+        match hide_key(&event.route.key, answer) {
+            Ok(Answer::Delivered(_)) => {
+                // The application has it, so the answer is 250 whatever the ledger says: 451 would double it.
+                if let Err(error) = self.telemetry.timed(TimedStep::Ledger, self.ledger.finish(claim)).await {
+                    outcome.effects.warning = Some(format!("delivered, but not recorded: {error}"));
+                }
+                crash_point("delivery-recorded");
+                Ok(Verdict::Delivered)
+            }
+            Ok(Answer::Dropped(detail)) => {
+                self.keep(context, recipient, id, Verdict::Ignored { rule: "app-drop", detail }, outcome).await
+            }
+            Ok(Answer::Rejected(reason)) => {
+                self.reject(context, recipient, id, Rejection { rule: "app-reject", reason }, outcome).await
+            }
+            Err(AppError::Refused { public, detail }) => {
+                self.refused(context, recipient, (public, detail), id, outcome).await
+            }
+            Err(AppError::Unavailable { status, public, detail, retry_after: _, alarm }) => {
+                Err(Deferral::app(status, public, detail, alarm))
+            }
+        }
+    }
+
+    /// The right to hand the event over; `None` if it was delivered before.
+    async fn claim(&self, context: &MessageContext, id: &EventId) -> Result<Option<Claim>, Deferral> {
+        let patience = context.deadline.min(Instant::now() + IN_FLIGHT_WAIT);
+        loop {
+            // A claim that comes too late is dropped by the ledger, and free again.
+            let begun = self.in_time(context, "the ledger", self.ledger.begin(id)).await?;
+            match begun.map_err(|error| local_state(&error))? {
+                Begin::New(claim) => return Ok(Some(claim)),
+                Begin::Delivered(_) => return Ok(None),
+                Begin::InFlight if Instant::now() < patience => tokio::time::sleep(Duration::from_millis(20)).await,
+                Begin::InFlight => {
+                    let detail = "another copy of this message is being handed over by another connection or process";
+                    return Err(Deferral::in_flight(detail));
+                }
+            }
+        }
+    }
+
+    /// The application refused without a reason: a person may fix it, so the message waits; in the end it is held.
+    async fn refused(
+        &self,
+        context: &MessageContext,
+        recipient: &Recipient,
+        (public, detail): (String, String),
+        id: &EventId,
+        outcome: &mut Outcome,
+    ) -> Result<Verdict, Deferral> {
+        let first = self.in_time(context, "the ledger", self.ledger.first_refusal(id)).await?;
+        let first = first.map_err(|error| local_state(&error))?;
+        let limit = self.config.limits.unexplained_refusals;
+        if first.elapsed().unwrap_or_default() >= limit {
+            let waited = humantime::format_duration(limit);
+            let held = Verdict::Held { rule: "unexplained-refusal", detail: format!("{public}, for {waited}") };
+            let why = format!("{detail}, for {waited}");
+            let verdict = self.keep_because(context, recipient, id, held, &why, outcome).await;
+            outcome.effects.warning = Some(why);
+            return verdict;
+        }
+        Err(Deferral::app_refusal(public, detail))
+    }
+
+    async fn reject(
+        &self,
+        context: &MessageContext,
+        recipient: &Recipient,
+        id: &EventId,
+        rejection: Rejection,
+        outcome: &mut Outcome,
+    ) -> Result<Verdict, Deferral> {
+        let verdict = self.keep(context, recipient, id, Verdict::Rejected(rejection.clone()), outcome).await?;
+        let rejected = self.rejected(context, recipient, id, &rejection);
+        let notified = self.notifier.notify(rejected, self.authentication(context), &self.ledger, context.deadline);
+        outcome.effects.notice = Some(self.telemetry.timed(TimedStep::Notice, notified).await?);
+        Ok(verdict)
+    }
+
+    /// A rejected message, as the notifier looks at it.
+    pub(super) fn rejected<'a>(
+        &'a self,
+        context: &'a MessageContext,
+        recipient: &'a Recipient,
+        id: &'a EventId,
+        rejection: &'a Rejection,
+    ) -> Rejected<'a> {
+        Rejected {
+            id,
+            envelope: &context.envelope,
+            message: &context.message,
+            recipient,
+            rejection,
+            machine_made: context.screened.hit(),
+            routes: &self.routes,
+        }
+    }
+
+    /// Keeps a copy back before the message is answered; without the copy it is deferred.
+    async fn keep(
+        &self,
+        context: &MessageContext,
+        recipient: &Recipient,
+        id: &EventId,
+        verdict: Verdict,
+        outcome: &mut Outcome,
+    ) -> Result<Verdict, Deferral> {
+        let why = verdict.detail().to_owned();
+        self.keep_because(context, recipient, id, verdict, &why, outcome).await
+    }
+
+    /// The same with a reason that the copy's `held.json` gets and a reply does not.
+    async fn keep_because(
+        &self,
+        context: &MessageContext,
+        recipient: &Recipient,
+        id: &EventId,
+        verdict: Verdict,
+        detail: &str,
+        outcome: &mut Outcome,
+    ) -> Result<Verdict, Deferral> {
+        let copy = HeldCopy {
+            id,
+            verdict: verdict.name(),
+            rule: verdict.rule().ok_or_else(Deferral::internal_error)?,
+            detail,
+            envelope: &context.envelope,
+            recipient,
+            message: &context.message,
+        };
+        let held = self.telemetry.timed(TimedStep::Ledger, self.ledger.hold(&copy)).await;
+        held.map_err(|error| local_state(&error))?;
+        crash_point("copy-held");
+        outcome.effects.held = true;
+        Ok(verdict)
+    }
+
+    async fn in_time<T>(
+        &self,
+        context: &MessageContext,
+        step: &str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Deferral> {
+        let done = self.telemetry.timed(TimedStep::Ledger, timeout_at(context.deadline, work)).await;
+        done.map_err(|_| Deferral::deadline_missed(step))
+    }
+}
+
+fn local_state(error: &LedgerError) -> Deferral {
+    Deferral::local_state(error.to_string(), error.full)
+}
