@@ -8,7 +8,9 @@ use futures_util::future::BoxFuture;
 use mailhatch::app::{Answer, App, AppError, Apps, Event};
 use mailhatch::cli::service_runtime;
 use mailhatch::config::Config;
-use mailhatch::intake::lmtp::{self, Listener, Settings, Shutdown};
+use mailhatch::intake::listener::Listener;
+use mailhatch::intake::lmtp::{self, ServerSettings};
+use mailhatch::intake::shutdown::Shutdown;
 use mailhatch::ledger::Ledger;
 use mailhatch::pipeline::Engine;
 use mailhatch::telemetry::Telemetry;
@@ -38,7 +40,7 @@ pub fn serve(path: &Path) {
     service_runtime().unwrap().block_on(async {
         let bind = |address| Listener::bind(address, 0o666).unwrap();
         let listeners = engine.config().listen.lmtp.iter().map(bind).collect();
-        let settings = Settings::new(engine.config(), Arc::new(move |line| telemetry.log(&line)));
+        let settings = ServerSettings::new(engine.config(), Arc::new(move |line| telemetry.log(&line)));
         let (_trigger, shutdown) = Shutdown::new();
         tokio::spawn(lmtp::serve(listeners, engine.clone(), settings, shutdown)).await.unwrap();
     });

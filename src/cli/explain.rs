@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::{EnvelopeOptions, FAILED, complain, engine, report, say, small_runtime};
+use super::{EnvelopeOptions, FAILED, engine, print_error, report, say, small_runtime};
 use crate::event_id::EventId;
 use crate::intake::pipe::{Arguments, read_message};
 use crate::mail::{Content, Message};
@@ -60,7 +60,7 @@ pub(super) fn run(config: &Path, options: Options) -> u8 {
     let content = match read(&options.file, engine.config().limits.message_size) {
         Ok(content) => content,
         Err(error) => {
-            complain(format_args!("{}: {error}", options.file.display()));
+            print_error(format_args!("{}: {error}", options.file.display()));
             return FAILED;
         }
     };
@@ -73,7 +73,7 @@ pub(super) fn run(config: &Path, options: Options) -> u8 {
     let runtime = match small_runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(format_args!("no runtime: {error}"));
+            print_error(format_args!("no runtime: {error}"));
             return FAILED;
         }
     };
@@ -92,7 +92,7 @@ pub(super) fn run(config: &Path, options: Options) -> u8 {
     if options.json {
         match serde_json::to_string_pretty(&explanation) {
             Ok(json) => say(format_args!("{json}")),
-            Err(error) => complain(format_args!("{error}")),
+            Err(error) => print_error(format_args!("{error}")),
         }
     } else {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use clap::Subcommand;
 
-use super::{FAILED, complain, engine, report, say, small_runtime};
+use super::{FAILED, engine, print_error, report, say, small_runtime};
 use crate::event_id::EventId;
 use crate::intake::Deliver;
 use crate::ledger::{HeldRecord, LedgerError};
@@ -53,7 +53,7 @@ pub(super) fn run(config: &Path, held: Held) -> u8 {
     match done {
         Ok(()) => 0,
         Err(why) => {
-            complain(format_args!("{why}"));
+            print_error(format_args!("{why}"));
             FAILED
         }
     }
@@ -85,7 +85,7 @@ async fn list(engine: &Engine) -> Result<(), String> {
             for_terminal(recipient)
         ));
     }
-    list.unreadable.iter().for_each(|error| complain(format_args!("{error}")));
+    list.unreadable.iter().for_each(|error| print_error(format_args!("{error}")));
     if list.unreadable.is_empty() { Ok(()) } else { Err(format!("{} copies cannot be read", list.unreadable.len())) }
 }
 

@@ -138,11 +138,11 @@ fn is_pipe(arguments: &[OsString]) -> bool {
 
 /// Says what is wrong with the configuration; the exit status for it.
 fn report(error: &ConfigError) -> u8 {
-    complain(format_args!("{error}"));
+    print_error(format_args!("{error}"));
     USAGE
 }
 
-fn complain(text: std::fmt::Arguments<'_>) {
+fn print_error(text: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr(), "mailhatch: {text}");
 }
 

@@ -13,10 +13,12 @@ use sd_notify::NotifyState;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{FAILED, complain, engine, report};
+use super::{FAILED, engine, print_error, report};
 use crate::config::{Config, ConfigError, LogConfig};
 use crate::fence::{Fence, Identity, give_up_root};
-use crate::intake::lmtp::{self, Listener, Settings, Shutdown, ShutdownTrigger};
+use crate::intake::listener::Listener;
+use crate::intake::lmtp::{self, ServerSettings};
+use crate::intake::shutdown::{Shutdown, ShutdownTrigger};
 use crate::intake::{Deliver, MessageLimits};
 use crate::ledger::Ledger;
 use crate::log_line::{Level, LogLine};
@@ -85,7 +87,7 @@ pub(super) fn run(path: &Path) -> u8 {
     match service_runtime().and_then(|runtime| runtime.block_on(serve(service, path.to_owned()))) {
         Ok(()) => 0,
         Err(error) => {
-            complain(format_args!("{error}"));
+            print_error(format_args!("{error}"));
             FAILED
         }
     }
@@ -140,7 +142,7 @@ fn start(
         // Mail is deferred until it is mended; the service must be there to say so.
         service.log(&LogLine::event(Level::Error, error));
     }
-    let mut settings = Settings::new(engine.config(), log);
+    let mut settings = ServerSettings::new(engine.config(), log);
     settings.metrics.clone_from(&service.metrics);
     settings.allowed_uids = Some(allowed_uids(&engine));
     lmtp::serve(listeners, service.clone(), settings, shutdown)

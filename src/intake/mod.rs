@@ -2,8 +2,11 @@
 //!
 //! Knows Postfix; decides nothing. Every accepted message goes to a [`Deliver`], and its outcomes are the answer.
 
+pub mod budget;
+pub mod listener;
 pub mod lmtp;
 pub mod pipe;
+pub mod shutdown;
 
 use std::sync::Arc;
 

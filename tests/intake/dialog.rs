@@ -47,9 +47,9 @@ pub fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, answers: &Answers) ->
                 session.answer(&lines);
             }
             Step::Wait => panic!("every question was answered"),
-            Step::Close(farewell) => {
+            Step::Close(reason) => {
                 say(&mut log, &mut replies);
-                log.push(format!("X: {}", farewell.name()));
+                log.push(format!("X: {}", reason.name()));
                 return log;
             }
         }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use mailhatch::config::ListenAddress;
-use mailhatch::intake::lmtp::{ListenError, Listener};
+use mailhatch::intake::listener::{ListenError, Listener};
 use nix::unistd::Uid;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};

@@ -8,7 +8,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use mailhatch::config::ListenAddress;
 use mailhatch::intake::Deliver;
-use mailhatch::intake::lmtp::{Listener, Settings, Shutdown, ShutdownTrigger, serve};
+use mailhatch::intake::listener::Listener;
+use mailhatch::intake::lmtp::{ServerSettings, serve};
+use mailhatch::intake::shutdown::{Shutdown, ShutdownTrigger};
 use mailhatch::log_line::LogLine;
 use mailhatch::mail::{Content, Envelope};
 use mailhatch::outcome::Outcome;
@@ -71,11 +73,11 @@ pub struct Service {
 
 impl Service {
     /// A service on a Unix and on a TCP socket.
-    pub fn start(change: impl FnOnce(&mut Settings)) -> Self {
+    pub fn start(change: impl FnOnce(&mut ServerSettings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = log.clone();
-        let mut settings = Settings {
+        let mut settings = ServerSettings {
             hostname: "mx.example.com".into(),
             message_size: 1 << 20,
             memory: 1 << 24,

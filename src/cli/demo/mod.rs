@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use client::LmtpClient;
 
-use super::{FAILED, complain, say, serve};
+use super::{FAILED, print_error, say, serve};
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::pipeline::Engine;
@@ -62,7 +62,7 @@ pub(super) fn run() -> u8 {
         Ok(true) => 0,
         Ok(false) => FAILED,
         Err(error) => {
-            complain(format_args!("the demo cannot run: {error}"));
+            print_error(format_args!("the demo cannot run: {error}"));
             FAILED
         }
     }

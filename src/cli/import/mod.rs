@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{FAILED, USAGE, complain, say};
+use super::{FAILED, USAGE, print_error, say};
 
 /// Options of `import`.
 #[derive(Clone, Debug, Args)]
@@ -116,7 +116,7 @@ pub(super) fn run(options: &Options) -> u8 {
     let text = match std::fs::read(&options.file) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {
-            complain(format_args!("{}: {error}", options.file.display()));
+            print_error(format_args!("{}: {error}", options.file.display()));
             return USAGE;
         }
     };
@@ -126,11 +126,11 @@ pub(super) fn run(options: &Options) -> u8 {
             0
         }
         Err(Refused::NotKnown(why)) => {
-            complain(format_args!("{}: {why}", options.file.display()));
+            print_error(format_args!("{}: {why}", options.file.display()));
             USAGE
         }
         Err(Refused::NothingToImport(why)) => {
-            complain(format_args!("{}: {why}", options.file.display()));
+            print_error(format_args!("{}: {why}", options.file.display()));
             FAILED
         }
     }

@@ -10,13 +10,14 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::budget::Reservation;
-use super::reply::{Farewell, Refusal};
-use super::server::{Peer, Service};
+use super::reply::{CloseReason, Refusal};
+
+use super::service::{Peer, ServerContext};
 use super::session::{Session, room_for};
-use super::shutdown::Shutdown;
 use super::step::{Step, Transaction};
 use crate::crash_point::crash_point;
+use crate::intake::budget::Reservation;
+use crate::intake::shutdown::Shutdown;
 use crate::log_line::{Level, LogLine};
 use crate::mail::Content;
 use crate::outcome::Outcome;
@@ -33,16 +34,16 @@ pub(super) struct Connection<S> {
     stream: S,
     peer: Peer,
     session: Session,
-    service: Arc<Service>,
+    context: Arc<ServerContext>,
     shutdown: Shutdown,
     reservation: Option<Reservation>,
     overflow: Option<File>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(super) fn new(stream: S, peer: Peer, service: Arc<Service>, shutdown: Shutdown) -> Self {
-        let session = Session::new(service.settings.hostname.as_str(), service.session_limits());
-        Self { stream, peer, session, service, shutdown, reservation: None, overflow: None }
+    pub(super) fn new(stream: S, peer: Peer, context: Arc<ServerContext>, shutdown: Shutdown) -> Self {
+        let session = Session::new(context.settings.hostname.as_str(), context.session_limits());
+        Self { stream, peer, session, context, shutdown, reservation: None, overflow: None }
     }
 
     /// Serves the client until one side closes. An error of the socket ends the connection and nothing else: what was not
@@ -62,8 +63,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Ok(())
                 }
                 Step::Wait => Err(io::ErrorKind::InvalidInput.into()),
-                Step::Close(farewell) => {
-                    self.service.log_farewell(farewell, self.peer);
+                Step::Close(reason) => {
+                    self.context.log_close(reason, self.peer);
                     let _ = self.stream.shutdown().await;
                     return;
                 }
@@ -79,26 +80,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return self.read_data().await;
         }
         // Postfix keeps a connection for many messages.
-        self.session.set_limits(self.service.session_limits());
+        self.session.set_limits(self.context.session_limits());
         self.session.input().reserve(COMMAND_READ);
-        let timeout = self.service.settings.command_timeout;
+        let timeout = self.context.settings.command_timeout;
         let read = tokio::select! {
             biased;
             () = self.shutdown.requested() => {
-                self.session.hang_up(Farewell::ShuttingDown);
+                self.session.hang_up(CloseReason::ShuttingDown);
                 return Ok(());
             }
             read = tokio::time::timeout(timeout, self.stream.read_buf(self.session.input())) => read,
         };
-        self.has_read(read, Farewell::Idle)
+        self.has_read(read, CloseReason::Idle)
     }
 
     /// A message that has begun is taken to its end even if the service stops.
     async fn read_data(&mut self) -> io::Result<()> {
         self.session.input().reserve(DATA_READ);
-        let timeout = self.service.settings.data_timeout;
+        let timeout = self.context.settings.data_timeout;
         let read = tokio::time::timeout(timeout, self.stream.read_buf(self.session.input())).await;
-        self.has_read(read, Farewell::DataStalled)?;
+        self.has_read(read, CloseReason::DataStalled)?;
         let octets = self.session.octets_in_memory().unwrap_or_default() + self.session.input().len();
         let needed = octets.min(self.session.limits().message_size) as u64;
         if let Some(reservation) = &mut self.reservation
@@ -114,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn has_read(
         &mut self,
         read: Result<io::Result<usize>, tokio::time::error::Elapsed>,
-        timed_out: Farewell,
+        timed_out: CloseReason,
     ) -> io::Result<()> {
         match read {
             Err(_) => {
@@ -128,29 +129,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn write(&mut self, replies: Bytes) -> io::Result<()> {
-        let timeout = self.service.settings.command_timeout;
+        let timeout = self.context.settings.command_timeout;
         tokio::time::timeout(timeout, self.stream.write_all(&replies)).await?
     }
 
     /// Reserves memory for a message, or defers it.
     async fn begin(&mut self, declared_size: Option<u64>) -> io::Result<()> {
         if self.shutdown.is_requested() {
-            self.session.hang_up(Farewell::ShuttingDown);
+            self.session.hang_up(CloseReason::ShuttingDown);
             return Ok(());
         }
-        let service = self.service.clone();
+        let context = self.context.clone();
         let wanted = declared_size.map_or(RESERVED, room_for).min(self.session.limits().message_size as u64);
-        self.reservation = service.budget.try_reserve(wanted);
+        self.reservation = context.budget.try_reserve(wanted);
         if self.reservation.is_none() {
             if let Some(replies) = self.session.take_replies() {
                 self.write(replies).await?;
             }
             self.reservation = tokio::select! {
                 () = self.shutdown.requested() => {
-                    self.session.hang_up(Farewell::ShuttingDown);
+                    self.session.hang_up(CloseReason::ShuttingDown);
                     return Ok(());
                 }
-                reservation = service.budget.reserve(wanted, service.settings.memory_wait) => reservation,
+                reservation = context.budget.reserve(wanted, context.settings.memory_wait) => reservation,
             };
         }
         if self.reservation.is_some() {
@@ -165,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes what is over `limits.message_size` to a file without a name, so that a too large message can be held whole:
     /// that it is too large is our verdict, never a bounce of the MTA.
     async fn keep_overflow(&mut self, octets: Bytes) {
-        let (file, directory) = (self.overflow.take(), self.service.settings.state_dir.clone());
+        let (file, directory) = (self.overflow.take(), self.context.settings.state_dir.clone());
         let write = tokio::task::spawn_blocking(move || {
             let mut file = match file {
                 Some(file) => file,
@@ -177,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match write.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(file) => self.overflow = Some(file),
             Err(error) => {
-                let directory = self.service.settings.state_dir.display();
+                let directory = self.context.settings.state_dir.display();
                 let detail = format!("cannot keep a message over limits.message_size in {directory}: {error}");
                 self.discard(Refusal::NoDisk, &detail);
             }
@@ -194,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut line = LogLine::event(Level::Error, "message-deferred");
         line.put("peer", self.peer);
         line.put("detail", detail);
-        self.service.log(line);
+        self.context.log(line);
     }
 
     /// Hands a message on: a panic costs this message an answer of 451 and nothing else, and a client that goes away does not
@@ -211,7 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             None => Content::whole(content),
         };
         let (recipients, queue_id) = (envelope.recipients.len(), envelope.queue_id.clone());
-        let deliver = self.service.deliver.clone();
+        let deliver = self.context.deliver.clone();
         let delivery = AssertUnwindSafe(async move { deliver.deliver(envelope, content).await });
         let delivered = delivery.catch_unwind().await;
         drop(reservation);
@@ -227,7 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let mut line = LogLine::event(Level::Error, "internal-error");
             line.put_some("queue_id", queue_id);
             line.put("detail", format_args!("{fault}; the message is deferred, please report this"));
-            self.service.log(line);
+            self.context.log(line);
         }
         crash_point("before-answer");
         self.session.answer(outcomes.iter().map(Outcome::reply));

@@ -65,7 +65,7 @@ impl Refusal {
 
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Farewell {
+pub enum CloseReason {
     /// The client said QUIT.
     Quit,
     /// It made too many protocol errors.
@@ -86,7 +86,7 @@ pub enum Farewell {
     ForeignUser,
 }
 
-impl Farewell {
+impl CloseReason {
     /// The reply line without its end.
     pub fn reply(self) -> &'static str {
         match self {

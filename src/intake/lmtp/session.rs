@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::command::{self, Command, Mail};
 use super::data::Data;
-use super::reply::{self, Farewell, Refusal};
+use super::reply::{self, CloseReason, Refusal};
 use super::step::{SessionLimits, Step, Transaction};
 use super::xforward::Forwarded;
 use crate::disposition;
@@ -34,7 +34,7 @@ enum State {
     AwaitsAnswer {
         recipients: usize,
     },
-    Closing(Farewell),
+    Closing(CloseReason),
 }
 
 #[derive(Debug)]
@@ -123,9 +123,9 @@ impl Session {
                     }
                 }
                 State::AwaitsGo | State::AwaitsAnswer { .. } => return Step::Wait,
-                State::Closing(farewell) => {
-                    let farewell = *farewell;
-                    return self.take_replies().map_or(Step::Close(farewell), Step::Write);
+                State::Closing(reason) => {
+                    let reason = *reason;
+                    return self.take_replies().map_or(Step::Close(reason), Step::Write);
                 }
             }
         }
@@ -171,10 +171,10 @@ impl Session {
     }
 
     /// Ends the session from the driver's side. What was not answered yet stays unanswered: the client tries again.
-    pub fn hang_up(&mut self, farewell: Farewell) {
+    pub fn hang_up(&mut self, reason: CloseReason) {
         if !matches!(self.state, State::Closing(_)) {
-            self.say(farewell.reply());
-            self.state = State::Closing(farewell);
+            self.say(reason.reply());
+            self.state = State::Closing(reason);
         }
     }
 
@@ -214,7 +214,7 @@ impl Session {
                 continue;
             }
             if line.len() > LONGEST_LINE {
-                self.complain(reply::LINE_TOO_LONG);
+                self.protocol_error(reply::LINE_TOO_LONG);
                 continue;
             }
             self.run(Command::read(line));
@@ -223,7 +223,7 @@ impl Session {
         // What is left is the beginning of a line, if the state is still the same.
         if matches!(self.state, State::Command) && (self.skipping || without_cr(&input).len() > LONGEST_LINE) {
             if !std::mem::replace(&mut self.skipping, true) {
-                self.complain(reply::LINE_TOO_LONG);
+                self.protocol_error(reply::LINE_TOO_LONG);
             }
             input.clear();
         }
@@ -234,7 +234,7 @@ impl Session {
     fn run(&mut self, command: Command<'_>) {
         match command {
             Command::Lhlo(name) => self.lhlo(name),
-            Command::SmtpHello => self.complain(reply::SAY_LHLO),
+            Command::SmtpHello => self.protocol_error(reply::SAY_LHLO),
             Command::Xforward(argument) => self.xforward(argument),
             Command::Mail(argument) => self.mail(argument),
             Command::Rcpt(argument) => self.rcpt(argument),
@@ -246,16 +246,16 @@ impl Session {
             Command::Noop => self.say(reply::DONE),
             Command::Vrfy => self.say(reply::NOT_VERIFIED),
             Command::Help => self.say(reply::HELP),
-            Command::Quit => self.hang_up(Farewell::Quit),
+            Command::Quit => self.hang_up(CloseReason::Quit),
             // A web page can make a browser send requests to this port, with mail commands in their body.
-            Command::Http => self.hang_up(Farewell::Http),
-            Command::Unknown => self.complain(reply::UNKNOWN_COMMAND),
+            Command::Http => self.hang_up(CloseReason::Http),
+            Command::Unknown => self.protocol_error(reply::UNKNOWN_COMMAND),
         }
     }
 
     fn lhlo(&mut self, name: &[u8]) {
         if name.is_empty() {
-            return self.complain(reply::LHLO_NAME);
+            return self.protocol_error(reply::LHLO_NAME);
         }
         self.end_transaction();
         self.greeted = true;
@@ -272,37 +272,37 @@ impl Session {
 
     fn xforward(&mut self, argument: &[u8]) {
         if !self.greeted {
-            return self.complain(reply::LHLO_FIRST);
+            return self.protocol_error(reply::LHLO_FIRST);
         }
         if self.open.is_some() {
-            return self.complain(reply::XFORWARD_IN_TRANSACTION);
+            return self.protocol_error(reply::XFORWARD_IN_TRANSACTION);
         }
         match self.forwarded.take(argument) {
             Ok(()) => self.say(reply::DONE),
-            Err(complaint) => self.complain(complaint),
+            Err(error) => self.protocol_error(error),
         }
     }
 
     fn mail(&mut self, argument: &[u8]) {
         if !self.greeted {
-            return self.complain(reply::LHLO_FIRST);
+            return self.protocol_error(reply::LHLO_FIRST);
         }
         if self.open.is_some() {
-            return self.complain(reply::NESTED_MAIL);
+            return self.protocol_error(reply::NESTED_MAIL);
         }
         match Mail::read(argument) {
             Ok(mail) => {
                 self.open = Some(Open { mail, recipients: Vec::new() });
                 self.say(reply::SENDER_OK);
             }
-            Err(complaint) => self.complain(complaint),
+            Err(error) => self.protocol_error(error),
         }
     }
 
     fn rcpt(&mut self, argument: &[u8]) {
-        let Some(open) = &mut self.open else { return self.complain(reply::MAIL_FIRST) };
+        let Some(open) = &mut self.open else { return self.protocol_error(reply::MAIL_FIRST) };
         match command::recipient(argument) {
-            Err(complaint) => self.complain(complaint),
+            Err(error) => self.protocol_error(error),
             Ok(_) if open.recipients.len() >= self.limits.recipients => self.say(reply::TOO_MANY_RECIPIENTS),
             Ok(recipient) => {
                 open.recipients.push(recipient);
@@ -313,9 +313,9 @@ impl Session {
 
     fn data(&mut self, argument: &[u8]) {
         match &self.open {
-            _ if !argument.is_empty() => self.complain(reply::DATA_ARGUMENT),
-            None => self.complain(reply::MAIL_FIRST),
-            Some(open) if open.recipients.is_empty() => self.complain(reply::NO_RECIPIENTS),
+            _ if !argument.is_empty() => self.protocol_error(reply::DATA_ARGUMENT),
+            None => self.protocol_error(reply::MAIL_FIRST),
+            Some(open) if open.recipients.is_empty() => self.protocol_error(reply::NO_RECIPIENTS),
             Some(_) => self.state = State::Beginning,
         }
     }
@@ -352,11 +352,11 @@ impl Session {
         self.state = State::Command;
     }
 
-    fn complain(&mut self, complaint: &str) {
-        self.say(complaint);
+    fn protocol_error(&mut self, error: &str) {
+        self.say(error);
         self.errors += 1;
         if self.errors >= MOST_ERRORS {
-            self.hang_up(Farewell::TooManyErrors);
+            self.hang_up(CloseReason::TooManyErrors);
         }
     }
 

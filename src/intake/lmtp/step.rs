@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::reply::Farewell;
+use super::reply::CloseReason;
 use crate::mail::Envelope;
 
 /// What a session takes.
@@ -33,7 +33,7 @@ pub enum Step {
     /// [`Step::Begin`] or [`Step::Submit`] has not been answered yet.
     Wait,
     /// Close the connection. Every reply has been given out.
-    Close(Farewell),
+    Close(CloseReason),
 }
 
 /// A message with its envelope.
