@@ -6,6 +6,7 @@ pub mod budget;
 pub mod listener;
 pub mod lmtp;
 pub mod pipe;
+pub mod policy;
 pub mod shutdown;
 
 use std::sync::Arc;

@@ -132,7 +132,7 @@ impl Dialog {
     }
 }
 
-fn unescaped(text: &str) -> Vec<u8> {
+pub fn unescaped(text: &str) -> Vec<u8> {
     let mut octets = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {

@@ -3,5 +3,6 @@
 mod dialog;
 mod lmtp_server;
 mod lmtp_session;
+mod policy_session;
 mod postfix_client;
 mod service;
