@@ -20,7 +20,7 @@
 //! | [`pipeline`] | the walk as one function |
 //! | [`disposition`] | verdict → LMTP reply, exit status, log line: the one table |
 //! | [`telemetry`] | syslog, journald, stderr; metrics |
-//! | [`fence`] | what a process that handles mail may not do |
+//! | [`sandbox`] | what a process that handles mail may not do |
 //!
 //! `docs/architecture.md` tells the story; the rules each room follows are cited beside the code.
 
@@ -32,7 +32,6 @@ pub mod crash_point;
 pub mod disposition;
 pub mod durable;
 pub mod event_id;
-pub mod fence;
 pub mod intake;
 pub mod ledger;
 pub mod log_line;
@@ -42,6 +41,7 @@ pub mod outcome;
 pub mod pipeline;
 pub mod printable;
 pub mod route;
+pub mod sandbox;
 pub mod screen;
 pub mod telemetry;
 pub mod trail;

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test may say what it saw")]
 
 mod app;
+mod architecture;
 mod auth;
 mod cli;
 mod config;

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::{EnvelopeOptions, FAILED, engine, print_error, report, say, small_runtime};
+use super::envelope_options::EnvelopeOptions;
+use super::output::{FAILED, print_error, report, say};
+use super::set_up::{engine, small_runtime};
 use crate::event_id::EventId;
-use crate::intake::pipe::{Arguments, read_message};
-use crate::mail::{Content, Message};
+use crate::intake::pipe::read_message;
+use crate::mail::{Content, Message, Recipient};
 use crate::notice::NoticePreview;
 use crate::outcome::{Explanation, Outcome};
 use crate::printable::for_terminal;
@@ -64,12 +66,12 @@ pub(super) fn run(config: &Path, options: Options) -> u8 {
             return FAILED;
         }
     };
-    let mut arguments: Arguments = options.envelope.into();
-    if arguments.recipients.is_empty() {
+    let mut envelope = options.envelope.into_envelope();
+    if envelope.recipients.is_empty() {
         // Nobody said whom it was sent to: the header alone must tell.
-        arguments.recipients.push(String::new());
+        envelope.recipients.push(Recipient::new(""));
     }
-    let recipients = arguments.recipients.clone();
+    let recipients = envelope.recipients.clone();
     let runtime = match small_runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -77,7 +79,7 @@ pub(super) fn run(config: &Path, options: Options) -> u8 {
             return FAILED;
         }
     };
-    let explanations = runtime.block_on(engine.explain(arguments.into_envelope(), content.clone()));
+    let explanations = runtime.block_on(engine.explain(envelope, content.clone()));
     runtime.shutdown_background();
     let message = Message::parse(content);
     let explanation = ExplainedMessage {
@@ -86,7 +88,7 @@ pub(super) fn run(config: &Path, options: Options) -> u8 {
         recipients: recipients
             .iter()
             .zip(&explanations)
-            .map(|(recipient, explanation)| explained(recipient, explanation))
+            .map(|(recipient, explanation)| explained(&recipient.address, explanation))
             .collect(),
     };
     if options.json {

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 
 use clap::Subcommand;
 
-use super::{FAILED, engine, print_error, report, say, small_runtime};
+use super::output::{FAILED, print_error, report, say};
+use super::set_up::{engine, small_runtime};
 use crate::event_id::EventId;
 use crate::intake::Deliver;
 use crate::ledger::{HeldRecord, LedgerError};

@@ -3,27 +3,27 @@
 //! Ends in 0 or 75 whatever happens. Postfix bounces a mail for every other status (a Rust panic is 101, wrong usage 2, a
 //! configuration error 78), and also when its own time limit is over, so ours is shorter.
 
-use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use nix::unistd::{Pid, getppid};
 use tokio::runtime::Runtime;
 
-use super::{Command, CommandLine, engine, small_runtime};
+use super::envelope_options::EnvelopeOptions;
+use super::set_up::{engine, small_runtime};
 use crate::crash_point::crash_point;
 use crate::disposition::EX_TEMPFAIL;
-use crate::fence::Fence;
 use crate::intake::Deliver;
-use crate::intake::pipe::{Arguments, answer, defer, read_message};
+use crate::intake::pipe::{answer, defer, read_message};
 use crate::log_line::{Level, LogLine};
 use crate::mail::Content;
 use crate::outcome::Outcome;
 use crate::pipeline::Engine;
+use crate::sandbox::Sandbox;
 use crate::telemetry::Telemetry;
 use crate::verdict::Status;
 
@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(20);
 const LAST_MOMENT: Duration = Duration::from_millis(200);
 
 /// Takes the message and gives the exit status.
-pub(super) fn run(arguments: &[OsString]) -> ExitCode {
+pub(super) fn run(parse: impl FnOnce() -> Result<(PathBuf, EnvelopeOptions), clap::Error>) -> ExitCode {
     let parent = getppid();
     std::panic::set_hook(Box::new(|panic| {
         let _ = defer(Status::SYSTEM, "internal error, the message will be tried again", &mut std::io::stdout());
@@ -44,15 +44,13 @@ pub(super) fn run(arguments: &[OsString]) -> ExitCode {
         std::process::exit(i32::from(EX_TEMPFAIL));
     }));
     let watchdog = Watchdog::start(FIRST_DEADLINE + GRACE);
-    let line = match CommandLine::try_parse_from(arguments) {
-        Ok(line) => line,
-        Err(error) => return wrong_usage(&error),
-    };
-    let Command::Pipe(options) = line.command else { return ExitCode::from(EX_TEMPFAIL) };
-    ExitCode::from(take(&line.config, options.into(), parent, &watchdog))
+    match parse() {
+        Ok((config, options)) => ExitCode::from(take(&config, options, parent, &watchdog)),
+        Err(error) => wrong_usage(&error),
+    }
 }
 
-fn take(config: &std::path::Path, arguments: Arguments, parent: Pid, watchdog: &Watchdog) -> u8 {
+fn take(config: &std::path::Path, options: EnvelopeOptions, parent: Pid, watchdog: &Watchdog) -> u8 {
     let mut output = std::io::stdout();
     let engine = match engine(config, Telemetry::after_the_answer) {
         Ok(engine) => engine,
@@ -64,12 +62,12 @@ fn take(config: &std::path::Path, arguments: Arguments, parent: Pid, watchdog: &
     };
     watchdog.set(engine.config().limits.deadline + GRACE);
     // What could not be raised is no news at each mail: `serve` says it once.
-    let _ = Fence::raise(engine.config());
+    let _ = Sandbox::enter(engine.config());
     // Several recipients share their fsyncs on the ledger's own thread.
-    if arguments.recipients.len() == 1 {
+    if options.recipients.len() == 1 {
         engine.ledger().work_in_place();
     }
-    let status = match deliver(&engine, arguments, parent) {
+    let status = match deliver(&engine, options, parent) {
         Ok(outcomes) => answer(&outcomes, &mut output),
         Err(refusal) => {
             engine.telemetry().log(&LogLine::event(Level::Error, &refusal.detail));
@@ -90,8 +88,8 @@ struct NotTaken {
     detail: String,
 }
 
-fn deliver(engine: &Arc<Engine>, arguments: Arguments, parent: Pid) -> Result<Vec<Outcome>, NotTaken> {
-    if arguments.recipients.is_empty() {
+fn deliver(engine: &Arc<Engine>, options: EnvelopeOptions, parent: Pid) -> Result<Vec<Outcome>, NotTaken> {
+    if options.recipients.is_empty() {
         return Err(NotTaken {
             status: Status::CONFIGURATION,
             public: "wrong usage: no --recipient",
@@ -114,7 +112,7 @@ fn deliver(engine: &Arc<Engine>, arguments: Arguments, parent: Pid) -> Result<Ve
             detail: "whoever wrote the message to standard input ended before all of it was written".to_owned(),
         });
     }
-    let outcomes = runtime.block_on(engine.clone().deliver(arguments.into_envelope(), content));
+    let outcomes = runtime.block_on(engine.clone().deliver(options.into_envelope(), content));
     // A name server that hangs in a blocking thread must not keep the process: the answer is known.
     runtime.shutdown_background();
     crash_point("before-answer");

@@ -1,5 +1,4 @@
-//! The pipe(8) command's side of Postfix: arguments to an envelope, standard input to a message, outcomes to output and exit
-//! status.
+//! The pipe(8) command's side of Postfix: standard input to a message, outcomes to output and exit status.
 //!
 //! Postfix bounces a mail whose command ends in any status but 0, 71 and 75 (pipe_command(3)), so nothing here ends in another.
 
@@ -7,58 +6,9 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use crate::disposition::EX_TEMPFAIL;
-use crate::mail::{Client, Content, Envelope, Recipient, Sender};
+use crate::mail::Content;
 use crate::outcome::Outcome;
 use crate::verdict::{Status, Verdict};
-
-/// What master.cf passes as arguments. A value that is not given is unknown, which is not the same as empty.
-#[derive(Clone, Debug, Default)]
-pub struct Arguments {
-    /// `--sender=${sender}`
-    pub sender: Option<String>,
-    /// `--recipient=${recipient}`
-    pub recipients: Vec<String>,
-    /// `--original-recipient=${original_recipient}`
-    pub original_recipients: Vec<String>,
-    /// `--client-address=${client_address}`
-    pub client_address: Option<String>,
-    /// `--client-helo=${client_helo}`
-    pub client_helo: Option<String>,
-    /// `--client-name=${client_hostname}`
-    pub client_name: Option<String>,
-    /// `--queue-id=${queue_id}`
-    pub queue_id: Option<String>,
-}
-
-impl Arguments {
-    /// The envelope they tell of.
-    pub fn into_envelope(self) -> Envelope {
-        // An empty one keeps its place: the next one is of the next recipient.
-        let mut originals = self.original_recipients.into_iter();
-        let recipients = self.recipients.into_iter().map(|address| {
-            let address = address.strip_prefix('<').and_then(|a| a.strip_suffix('>')).unwrap_or(&address).to_owned();
-            Recipient { address, original: originals.next().filter(|original| !original.is_empty()) }
-        });
-        // Postfix writes "unknown" for what it could not find out.
-        let known = |value: Option<String>| value.filter(|value| !value.is_empty() && value != "unknown");
-        Envelope {
-            recipients: recipients.collect(),
-            sender: self.sender.map_or(Sender::Unknown, |sender| read_sender(&sender)),
-            client: Client {
-                address: self.client_address.and_then(|text| text.trim_start_matches("IPv6:").parse().ok()),
-                helo: known(self.client_helo),
-                name: known(self.client_name),
-            },
-            queue_id: known(self.queue_id),
-        }
-    }
-}
-
-/// Without `null_sender=` in master.cf, Postfix writes the null sender as a bare MAILER-DAEMON; a real address always has
-/// its domain (pipe(8)).
-fn read_sender(text: &str) -> Sender {
-    if text.eq_ignore_ascii_case("MAILER-DAEMON") { Sender::Null } else { Sender::from_path(text) }
-}
 
 /// Reads a message to its end. What is over `limit` octets goes to an unlinked file in `overflow_directory`.
 ///
@@ -178,27 +128,6 @@ pub fn defer(status: Status, public: &str, output: &mut dyn Write) -> u8 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_original_recipient_belongs_to_the_recipient_in_its_place() {
-        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let rows: &[(&str, &[&str], [Option<&str>; 2])] = &[
-            ("both", &["a@x", "b@x"], [Some("a@x"), Some("b@x")]),
-            ("the first is empty", &["", "b@x"], [None, Some("b@x")]),
-            ("one", &["a@x"], [Some("a@x"), None]),
-            ("none", &[], [None, None]),
-        ];
-        for (name, originals, want) in rows {
-            let arguments = Arguments {
-                recipients: texts(&["1@x", "2@x"]),
-                original_recipients: texts(originals),
-                ..Arguments::default()
-            };
-            let envelope = arguments.into_envelope();
-            let found: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.original.as_deref()).collect();
-            assert_eq!(found, want, "{name}");
-        }
-    }
-
     fn read(bytes: &[u8], limit: u64) -> io::Result<Content> {
         read_message(&mut &bytes[..], limit, &std::env::temp_dir())
     }
@@ -247,19 +176,5 @@ mod tests {
     #[test]
     fn an_empty_input_is_no_message() {
         assert!(read(b"", 1000).is_err());
-    }
-
-    #[test]
-    fn arguments_tell_unknown_from_empty() {
-        let rows: &[(&str, Option<&str>, Sender)] = &[
-            ("not given", None, Sender::Unknown),
-            ("null_sender=", Some(""), Sender::Null),
-            ("without null_sender=", Some("MAILER-DAEMON"), Sender::Null),
-            ("a user of that name", Some("mailer-daemon@example.org"), Sender::from_path("mailer-daemon@example.org")),
-        ];
-        for (name, sender, expected) in rows {
-            let arguments = Arguments { sender: sender.map(str::to_owned), ..Arguments::default() };
-            assert_eq!(arguments.into_envelope().sender, *expected, "{name}");
-        }
     }
 }

@@ -12,24 +12,13 @@ mod report;
 mod rule;
 mod table;
 
-pub use rule::Rule;
+pub use rule::{Class, Rule};
 pub use table::rules;
 
 use crate::config::{ScreenAction, ScreenConfig};
 use crate::mail::{Envelope, Message};
 use crate::trail::Trail;
 use rule::Evidence;
-
-/// What kind of machine made the mail; each has its own key in `[screen]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Vacation notes and other automatic answers.
-    AutoReply,
-    /// Bounces, delivery status notifications.
-    Bounce,
-    /// MDNs (RFC 8098) and feedback reports (RFC 5965).
-    Report,
-}
 
 /// A rule that found the message to be machine-made.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,18 @@
 //! What a rule of the table is, and what it may look at.
 
-use super::Class;
 use crate::mail::{ContentType, Envelope, Message};
 use crate::printable::clipped;
+
+/// What kind of machine made the mail; each has its own key in `[screen]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Vacation notes and other automatic answers.
+    AutoReply,
+    /// Bounces, delivery status notifications.
+    Bounce,
+    /// MDNs (RFC 8098) and feedback reports (RFC 5965).
+    Report,
+}
 
 /// A rule of the table.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 //! The order matters: the first rule that hits tells the class. So rules that know what a message is stand before rules
 //! that only know that a machine made it.
 
-use super::rule::{Evidence, Rule};
-use super::{Class, auto_reply, bounce, report};
+use super::rule::{Class, Evidence, Rule};
+use super::{auto_reply, bounce, report};
 
 /// The table, in order.
 pub fn rules() -> &'static [Rule] {

@@ -1,7 +1,7 @@
 //! The commands as an administrator runs them: the real binary.
 
 mod check;
-mod fence;
 mod import;
+mod sandbox;
 mod serve;
 mod site;

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::config::{Config, MailboxConfig, ScreenAction};
 use crate::ledger::{Ledger, LedgerError};
 use crate::mail::Message;

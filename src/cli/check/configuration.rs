@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::config::{AuthMethod, Config, ListenAddress, ScreenAction, Unproven};
 
 pub(super) fn check(path: &Path, config: &Config) -> Vec<Finding> {

@@ -9,6 +9,7 @@
 
 mod canary;
 mod configuration;
+mod finding;
 mod postfix;
 mod rooms;
 mod sockets;
@@ -18,7 +19,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{FAILED, USAGE, report, say, small_runtime};
+use finding::{Finding, Level, Report};
+
+use super::output::report;
+use super::set_up::small_runtime;
 use crate::config::Config;
 use crate::route::Routes;
 
@@ -32,77 +36,6 @@ pub(super) struct Options {
     /// Postfix's configuration directory, if it is not the usual one.
     #[arg(long, value_name = "DIR")]
     postfix_config: Option<PathBuf>,
-}
-
-/// How a part is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    Ok,
-    /// It works, but something should be looked at.
-    Warning,
-    /// Mail would not go through, or not safely.
-    Failed,
-}
-
-impl Level {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-        }
-    }
-}
-
-/// What was found of one part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Finding {
-    part: String,
-    level: Level,
-    text: String,
-}
-
-impl Finding {
-    fn ok(part: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { part: part.into(), level: Level::Ok, text: text.into() }
-    }
-
-    fn warning(part: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { part: part.into(), level: Level::Warning, text: text.into() }
-    }
-
-    fn failed(part: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { part: part.into(), level: Level::Failed, text: text.into() }
-    }
-
-    fn of(part: impl Into<String>, result: Result<String, String>) -> Self {
-        match result {
-            Ok(text) => Self::ok(part, text),
-            Err(text) => Self::failed(part, text),
-        }
-    }
-}
-
-/// Prints findings as they come, and counts them.
-#[derive(Debug, Default)]
-struct Report {
-    counts: [usize; 3],
-}
-
-impl Report {
-    fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
-        for finding in findings {
-            self.counts[finding.level as usize] += 1;
-            let text = finding.text.replace(['\n', '\r'], " ");
-            say(format_args!("{:<8} {:<26} {text}", finding.level.name(), finding.part));
-        }
-    }
-
-    fn end(&self) -> u8 {
-        let [ok, warnings, failed] = self.counts;
-        say(format_args!("{ok} ok, {warnings} warning{}, {failed} failed", if warnings == 1 { "" } else { "s" }));
-        if failed == 0 { 0 } else { FAILED }
-    }
 }
 
 /// Checks and gives the exit status.
@@ -140,6 +73,3 @@ pub(super) fn run(path: &Path, options: &Options) -> u8 {
     runtime.shutdown_background();
     output.end()
 }
-
-/// Every configuration error is printed with its line and ends in 2.
-const _: () = assert!(USAGE == 2 && FAILED == 1);

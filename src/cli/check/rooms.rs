@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use bytesize::ByteSize;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::app::Apps;
 use crate::auth::Authenticator;
 use crate::config::{AuthMethod, Config, Secret};

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWri
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::config::{Config, ListenAddress};
 
 /// For one socket.

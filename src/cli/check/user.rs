@@ -6,7 +6,7 @@ use std::process::Command;
 
 use nix::unistd::{Uid, User};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::config::Config;
 
 /// Goes on as the owner of the state directory, if root runs the check and the owner is another. It only returns where

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use client::LmtpClient;
 
-use super::{FAILED, print_error, say, serve};
+use super::output::{FAILED, print_error, say};
+use super::serve;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::pipeline::Engine;

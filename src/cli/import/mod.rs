@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{FAILED, USAGE, print_error, say};
+use super::output::{FAILED, USAGE, print_error, say};
 
 /// Options of `import`.
 #[derive(Clone, Debug, Args)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::super::Finding;
+use super::super::finding::Finding;
 use super::instance::Instance;
 use super::transport::{Kind, Transport};
 use crate::config::{AuthMethod, Config};

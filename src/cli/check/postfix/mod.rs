@@ -9,7 +9,7 @@ mod transport;
 
 use std::path::Path;
 
-use super::Finding;
+use super::finding::Finding;
 use super::sockets::Use;
 use crate::config::Config;
 use instance::{Absent, Instance};

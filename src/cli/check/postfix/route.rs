@@ -1,6 +1,6 @@
 //! Where Postfix would send a message, as trivial-rewrite(8) decides it.
 
-use super::super::Finding;
+use super::super::finding::Finding;
 use super::instance::Instance;
 
 /// The address class of a domain (ADDRESS_CLASS_README).

@@ -1,6 +1,6 @@
 //! The transport that hands over: that it leads to this mailhatch, and how it is set.
 
-use super::super::Finding;
+use super::super::finding::Finding;
 use super::instance::{Instance, Service};
 use super::route::Route;
 use crate::config::{AuthMethod, Config, ListenAddress};

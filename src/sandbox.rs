@@ -1,4 +1,4 @@
-//! The fence around a process that handles mail: where it may write, what it may never ask of the kernel, and who it is.
+//! The sandbox around a process that handles mail: where it may write, what it may never ask of the kernel, and who it is.
 //!
 //! It does not replace the file modes and the service's sandbox; it holds also where there is no systemd, and for `pipe`. A
 //! kernel that knows no Landlock or no seccomp is no reason to refuse mail: what could not be raised is said in the log.
@@ -19,9 +19,9 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use crate::config::{Config, ConfigError, ListenAddress};
 
-/// The fence as it stands. One that was never raised keeps nothing out.
+/// The sandbox as it stands. One that was never entered keeps nothing out.
 #[derive(Debug, Default)]
-pub struct Fence {
+pub struct Sandbox {
     places: BTreeSet<PathBuf>,
     writing: Part,
     calls: Part,
@@ -97,28 +97,28 @@ const FORBIDDEN: &[libc::c_long] = &[
 /// The access rights that this program was tested with; an older kernel knows fewer of them.
 const KNOWN: ABI = ABI::V7;
 
-impl Fence {
-    /// Raises it around this process. Must come before the runtime: Landlock holds for the calling thread and those that it
+impl Sandbox {
+    /// Puts it around this process. Must come before the runtime: Landlock holds for the calling thread and those that it
     /// starts from now on.
     ///
-    /// Writing is fenced, and starting programs. Reading is not: name service modules, certificates and resolver
+    /// Writing is restricted, and starting programs. Reading is not: name service modules, certificates and resolver
     /// configuration stand wherever the distribution puts them.
-    pub fn raise(config: &Config) -> Self {
+    pub fn enter(config: &Config) -> Self {
         // Without it an unprivileged process may raise nothing; and no set-uid program gives rights back.
         let _ = nix::sys::prctl::set_no_new_privs();
         let places = places(config).into_iter().chain(temporary_places()).collect();
-        let writing = match fence_writing(&places) {
+        let writing = match restrict_writing(&places) {
             Ok(()) => Part::Closed,
             Err(why) => Part::Failed(why),
         };
-        let calls = match fence_calls() {
+        let calls = match restrict_calls() {
             Ok(()) => Part::Closed,
             Err(error) => Part::Failed(error.to_string()),
         };
         Self { places, writing, calls }
     }
 
-    /// Whether a configuration that was read again has all its places within the fence; a fence cannot be moved.
+    /// Whether a configuration that was read again has all its places within the sandbox; it cannot be left.
     pub fn admits(&self, config: &Config) -> Result<(), ConfigError> {
         if !matches!(self.writing, Part::Closed) {
             return Ok(());
@@ -150,15 +150,15 @@ impl Fence {
     }
 }
 
-impl fmt::Display for Fence {
+impl fmt::Display for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.writing {
             Part::Closed => {
                 let places: Vec<_> = self.places.iter().map(|place| place.display().to_string()).collect();
-                write!(f, "fence: writes only below {}", places.join(", "))?;
+                write!(f, "sandbox: writes only below {}", places.join(", "))?;
             }
-            Part::Open => f.write_str("fence: writes anywhere its user may")?,
-            Part::Failed(why) => write!(f, "fence: writes anywhere its user may ({why})")?,
+            Part::Open => f.write_str("sandbox: writes anywhere its user may")?,
+            Part::Failed(why) => write!(f, "sandbox: writes anywhere its user may ({why})")?,
         }
         match &self.calls {
             Part::Closed => f.write_str("; starts no program"),
@@ -215,7 +215,7 @@ fn temporary_places() -> impl Iterator<Item = PathBuf> {
 /// as it is now.
 ///
 /// Not the path itself: a rule is about an inode, and a spool that somebody removes and makes again is another one. The root
-/// directory would be no fence, so what lies in it stands for itself.
+/// directory would restrict nothing, so what lies in it stands for itself.
 fn rules(path: &Path) -> BTreeSet<PathBuf> {
     let linked = if path.is_symlink() { path.canonicalize().ok() } else { None };
     let rule = |path: &Path| {
@@ -226,7 +226,7 @@ fn rules(path: &Path) -> BTreeSet<PathBuf> {
     [Some(path), linked.as_deref()].into_iter().flatten().filter_map(rule).collect()
 }
 
-fn fence_writing(places: &BTreeSet<PathBuf>) -> Result<(), String> {
+fn restrict_writing(places: &BTreeSet<PathBuf>) -> Result<(), String> {
     let too_old = |_: RulesetError| {
         "no Landlock: the kernel is older than Linux 5.19, has it switched off, or a system-call filter forbids it"
             .to_owned()
@@ -247,7 +247,7 @@ fn fence_writing(places: &BTreeSet<PathBuf>) -> Result<(), String> {
     }
 }
 
-fn fence_calls() -> Result<(), seccompiler::Error> {
+fn restrict_calls() -> Result<(), seccompiler::Error> {
     let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
         FORBIDDEN.iter().map(|&call| (call, Vec::new())).collect();
     let refusal = SeccompAction::Errno(libc::EPERM as u32);
@@ -263,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_fenced_by_what_it_lies_in() {
+    fn a_path_is_restricted_by_what_it_lies_in() {
         let base = tempfile::tempdir().expect("directory");
         let base = base.path().canonicalize().expect("path");
         let (there, elsewhere) = (base.join("there"), base.join("elsewhere"));

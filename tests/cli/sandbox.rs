@@ -20,7 +20,7 @@ fn place() -> Place {
     Place::new(&format!("{BASE}{SPOOL}"))
 }
 
-/// Its own temporary directory is within the fence: not that of the test.
+/// Its own temporary directory is within the sandbox: not that of the test.
 fn environment(place: &Place) -> [(&'static str, String); 1] {
     [("TMPDIR", place.path().display().to_string())]
 }
@@ -66,8 +66,8 @@ fn entries(directory: &Path) -> usize {
 #[test]
 fn serve_writes_nowhere_but_in_its_places() {
     let service = serve(place());
-    let line = logged(&service, "fence: ");
-    assert!(line.contains("fence: writes only below "), "this needs a kernel with Landlock: {line}");
+    let line = logged(&service, "sandbox: ");
+    assert!(line.contains("sandbox: writes only below "), "this needs a kernel with Landlock: {line}");
     let spool = service.place.path().join("spool");
     let elsewhere = tempfile::tempdir().unwrap();
     swap_for_a_link(&spool, &elsewhere);
@@ -95,7 +95,7 @@ fn pipe_writes_nowhere_but_in_its_places() {
         .spawn()
         .unwrap();
     let limit = Instant::now() + Duration::from_secs(20);
-    // The fence stands before the message is read. 2: filtered.
+    // The sandbox stands before the message is read. 2: filtered.
     while of_each_thread(child.id(), "Seccomp").iter().any(|mode| mode != "2") {
         assert!(Instant::now() < limit, "no filter of system calls");
         std::thread::sleep(Duration::from_millis(10));
@@ -121,7 +121,7 @@ fn no_thread_of_serve_gains_rights_or_starts_programs() {
 }
 
 #[test]
-fn a_new_configuration_cannot_leave_the_fence() {
+fn a_new_configuration_cannot_leave_the_sandbox() {
     let service = serve(place());
     logged(&service, "is ready");
     let elsewhere = tempfile::tempdir().unwrap();

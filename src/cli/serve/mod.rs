@@ -1,79 +1,29 @@
 //! `mailhatch serve`: the LMTP service.
 
+mod reload;
+mod sockets;
+
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use listenfd::ListenFd;
-use nix::unistd::{User, getuid};
 use sd_notify::NotifyState;
-use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{FAILED, engine, print_error, report};
-use crate::config::{Config, ConfigError, LogConfig};
-use crate::fence::{Fence, Identity, give_up_root};
+use reload::{ReloadableEngine, telemetry};
+
+use super::output::{FAILED, print_error, report};
+use super::set_up::{engine, service_runtime};
 use crate::intake::listener::Listener;
 use crate::intake::lmtp::{self, ServerSettings};
 use crate::intake::shutdown::{Shutdown, ShutdownTrigger};
-use crate::intake::{Deliver, MessageLimits};
-use crate::ledger::Ledger;
 use crate::log_line::{Level, LogLine};
-use crate::mail::{Content, Envelope};
-use crate::outcome::Outcome;
 use crate::pipeline::Engine;
-use crate::telemetry::{Metrics, MetricsListener, Telemetry};
-
-/// Anybody may open the socket; who it is, is asked of the kernel (SO_PEERCRED) at each connection.
-const SOCKET_MODE: u32 = 0o666;
-
-/// The engine in force: SIGHUP puts another in its place, and messages on their way keep theirs.
-#[derive(Debug)]
-struct Service {
-    engine: RwLock<Arc<Engine>>,
-    /// Counted on over a reload; `None` where nothing is counted.
-    metrics: Option<Arc<Metrics>>,
-    fence: Fence,
-}
-
-impl Service {
-    fn current(&self) -> Arc<Engine> {
-        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Puts a new configuration in force, or keeps the old one if the new one is wrong.
-    fn reload(&self, path: &Path) -> Result<(), ConfigError> {
-        let config = Config::load(path)?;
-        self.fence.admits(&config)?;
-        let telemetry = Arc::new(telemetry(config.log, self.metrics.as_ref()));
-        if let Some(metrics) = &self.metrics {
-            metrics.expect(&config);
-        }
-        let ledger: Arc<Ledger> = Arc::new(self.current().ledger().reloaded(&config));
-        let engine = Arc::new(Engine::new(config, ledger, telemetry)?);
-        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
-        Ok(())
-    }
-
-    fn log(&self, line: &LogLine) {
-        self.current().telemetry().log(line);
-    }
-}
-
-impl Deliver for Service {
-    fn deliver(self: Arc<Self>, envelope: Envelope, content: Content) -> BoxFuture<'static, Vec<Outcome>> {
-        self.current().deliver(envelope, content)
-    }
-
-    fn limits(&self) -> Option<MessageLimits> {
-        let engine = self.current();
-        let limits = &engine.config().limits;
-        Some(MessageLimits { message_size: limits.message_size, recipients: limits.recipients })
-    }
-}
+use crate::sandbox::{Identity, Sandbox, give_up_root};
+use crate::telemetry::{Metrics, MetricsListener};
 
 /// Runs until SIGTERM and gives the exit status.
 pub(super) fn run(path: &Path) -> u8 {
@@ -83,7 +33,8 @@ pub(super) fn run(path: &Path) -> u8 {
         Ok(engine) => engine,
         Err(error) => return report(&error),
     };
-    let service = Service { fence: Fence::raise(engine.config()), engine: RwLock::new(engine), metrics };
+    let sandbox = Sandbox::enter(engine.config());
+    let service = ReloadableEngine::new(engine, metrics, sandbox);
     match service_runtime().and_then(|runtime| runtime.block_on(serve(service, path.to_owned()))) {
         Ok(()) => 0,
         Err(error) => {
@@ -93,17 +44,9 @@ pub(super) fn run(path: &Path) -> u8 {
     }
 }
 
-/// A stack overflow would end the whole service, and a page that is never touched costs nothing.
-const WORKER_STACK: usize = 16 * 1024 * 1024;
-
-/// The runtime of the service.
-pub fn service_runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(WORKER_STACK).build()
-}
-
-async fn serve(service: Service, path: PathBuf) -> io::Result<()> {
+async fn serve(service: ReloadableEngine, path: PathBuf) -> io::Result<()> {
     let service = Arc::new(service);
-    let listeners = listeners(&service.current())?;
+    let listeners = sockets::listeners(&service.current())?;
     become_unprivileged(&service)?;
     serve_metrics(&service).await;
     log_panics(service.clone());
@@ -129,7 +72,7 @@ async fn serve(service: Service, path: PathBuf) -> io::Result<()> {
 }
 
 fn start(
-    service: &Arc<Service>,
+    service: &Arc<ReloadableEngine>,
     listeners: Vec<Listener>,
     shutdown: Shutdown,
 ) -> impl Future<Output = usize> + Send + 'static {
@@ -139,16 +82,16 @@ fn start(
     };
     let engine = service.current();
     if let Err(error) = engine.ledger().prepare() {
-        // Mail is deferred until it is mended; the service must be there to say so.
+        // Mail is deferred until it is fixed; the service must be there to say so.
         service.log(&LogLine::event(Level::Error, error));
     }
     let mut settings = ServerSettings::new(engine.config(), log);
     settings.metrics.clone_from(&service.metrics);
-    settings.allowed_uids = Some(allowed_uids(&engine));
+    settings.allowed_uids = Some(sockets::allowed_uids(&engine));
     lmtp::serve(listeners, service.clone(), settings, shutdown)
 }
 
-fn reload(service: &Service, path: &Path, hung_up: Option<()>) {
+fn reload(service: &ReloadableEngine, path: &Path, hung_up: Option<()>) {
     if hung_up.is_none() {
         return;
     }
@@ -167,7 +110,7 @@ fn reload(service: &Service, path: &Path, hung_up: Option<()>) {
 
 /// What was acknowledged is finished; the rest is deferred.
 async fn stop(
-    service: &Service,
+    service: &ReloadableEngine,
     trigger: ShutdownTrigger,
     serving: tokio::task::JoinHandle<usize>,
     terminate: &mut Signal,
@@ -190,7 +133,7 @@ async fn stop(
 }
 
 /// From here on, before the first message, this process is what it needs to be and no more.
-fn become_unprivileged(service: &Service) -> io::Result<()> {
+fn become_unprivileged(service: &ReloadableEngine) -> io::Result<()> {
     let state_dir = service.current().config().state_dir.clone();
     let identity = give_up_root(service.current().config()).map_err(|error| {
         io::Error::other(format!("cannot become the owner of {}: {error}; start it as that user", state_dir.display()))
@@ -212,58 +155,13 @@ fn become_unprivileged(service: &Service) -> io::Result<()> {
     if let Some((level, text)) = said {
         service.log(&LogLine::event(level, text));
     }
-    let level = if service.fence.is_whole() { Level::Info } else { Level::Warning };
-    service.log(&LogLine::event(level, &service.fence));
+    let level = if service.sandbox.is_whole() { Level::Info } else { Level::Warning };
+    service.log(&LogLine::event(level, &service.sandbox));
     Ok(())
 }
 
-/// The sockets that systemd handed over; without any, those of `[listen]`.
-fn listeners(engine: &Engine) -> io::Result<Vec<Listener>> {
-    let mut handed_over = ListenFd::from_env();
-    let mut listeners = Vec::new();
-    for index in 0..handed_over.len() {
-        if let Ok(Some(unix)) = handed_over.take_unix_listener(index) {
-            listeners.push(Listener::from_unix(unix)?);
-        } else if let Some(tcp) = handed_over.take_tcp_listener(index)? {
-            listeners.push(Listener::from_tcp(tcp)?);
-        }
-    }
-    if !listeners.is_empty() {
-        return Ok(listeners);
-    }
-    if engine.config().listen.lmtp.is_empty() {
-        return Err(io::Error::other("there is nothing to listen on: set listen.lmtp, or start mailhatch.socket"));
-    }
-    let bind = |address| Listener::bind(address, SOCKET_MODE).map_err(io::Error::other);
-    engine.config().listen.lmtp.iter().map(bind).collect()
-}
-
-/// Root, ourselves, and the users of `listen.users`.
-fn allowed_uids(engine: &Engine) -> Vec<u32> {
-    let mut uids = vec![0, getuid().as_raw()];
-    for name in &engine.config().listen.users {
-        match User::from_name(name) {
-            Ok(Some(user)) => uids.push(user.uid.as_raw()),
-            _ => {
-                let text =
-                    format!("there is no user \"{name}\" (listen.users): its processes cannot connect to our sockets");
-                engine.telemetry().log(&LogLine::event(Level::Warning, text));
-            }
-        }
-    }
-    uids
-}
-
-fn telemetry(log: LogConfig, metrics: Option<&Arc<Metrics>>) -> Telemetry {
-    let telemetry = Telemetry::new(log);
-    match metrics {
-        Some(metrics) => telemetry.with_metrics(metrics.clone()),
-        None => telemetry,
-    }
-}
-
 /// Answers Prometheus at `listen.metrics`. That it cannot is no reason to take no mail.
-async fn serve_metrics(service: &Arc<Service>) {
+async fn serve_metrics(service: &Arc<ReloadableEngine>) {
     let config = service.current().config().clone();
     let (Some(address), Some(metrics)) = (config.listen.metrics, service.metrics.clone()) else { return };
     metrics.expect(&config);
@@ -288,7 +186,7 @@ async fn serve_metrics(service: &Arc<Service>) {
 }
 
 /// A panic costs one message; where it was must be known all the same.
-fn log_panics(service: Arc<Service>) {
+fn log_panics(service: Arc<ReloadableEngine>) {
     std::panic::set_hook(Box::new(move |panic| {
         service.log(&LogLine::event(Level::Error, format_args!("panic: {panic}")));
     }));
@@ -304,8 +202,8 @@ impl Background {
     /// Binds the sockets and serves; when it returns, they can be connected to.
     pub fn start(engine: Arc<Engine>) -> io::Result<Self> {
         let runtime = service_runtime()?;
-        let listeners = runtime.block_on(async { listeners(&engine) })?;
-        let service = Arc::new(Service { engine: RwLock::new(engine), metrics: None, fence: Fence::default() });
+        let listeners = runtime.block_on(async { sockets::listeners(&engine) })?;
+        let service = Arc::new(ReloadableEngine::new(engine, None, Sandbox::default()));
         let (trigger, shutdown) = Shutdown::new();
         let serving = start(&service, listeners, shutdown);
         let thread = std::thread::spawn(move || {

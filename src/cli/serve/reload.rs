@@ -1,0 +1,77 @@
+//! The engine of the service, which SIGHUP replaces while messages are on their way.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use futures_util::future::BoxFuture;
+
+use crate::config::{Config, ConfigError, LogConfig};
+use crate::intake::{Deliver, MessageLimits};
+use crate::ledger::Ledger;
+use crate::log_line::LogLine;
+use crate::mail::{Content, Envelope};
+use crate::outcome::Outcome;
+use crate::pipeline::Engine;
+use crate::sandbox::Sandbox;
+use crate::telemetry::{Metrics, Telemetry};
+
+/// The engine in force: SIGHUP puts another in its place, and messages on their way keep theirs.
+#[derive(Debug)]
+pub(super) struct ReloadableEngine {
+    engine: RwLock<Arc<Engine>>,
+    /// Counted on over a reload; `None` where nothing is counted.
+    pub(super) metrics: Option<Arc<Metrics>>,
+    pub(super) sandbox: Sandbox,
+}
+
+impl ReloadableEngine {
+    /// The first engine, within its sandbox.
+    pub(super) fn new(engine: Arc<Engine>, metrics: Option<Arc<Metrics>>, sandbox: Sandbox) -> Self {
+        Self { engine: RwLock::new(engine), metrics, sandbox }
+    }
+
+    /// The engine in force now.
+    pub(super) fn current(&self) -> Arc<Engine> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts a new configuration in force, or keeps the old one if the new one is wrong.
+    pub(super) fn reload(&self, path: &Path) -> Result<(), ConfigError> {
+        let config = Config::load(path)?;
+        self.sandbox.admits(&config)?;
+        let telemetry = Arc::new(telemetry(config.log, self.metrics.as_ref()));
+        if let Some(metrics) = &self.metrics {
+            metrics.expect(&config);
+        }
+        let ledger: Arc<Ledger> = Arc::new(self.current().ledger().reloaded(&config));
+        let engine = Arc::new(Engine::new(config, ledger, telemetry)?);
+        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
+        Ok(())
+    }
+
+    /// Writes a line to the log in force.
+    pub(super) fn log(&self, line: &LogLine) {
+        self.current().telemetry().log(line);
+    }
+}
+
+impl Deliver for ReloadableEngine {
+    fn deliver(self: Arc<Self>, envelope: Envelope, content: Content) -> BoxFuture<'static, Vec<Outcome>> {
+        self.current().deliver(envelope, content)
+    }
+
+    fn limits(&self) -> Option<MessageLimits> {
+        let engine = self.current();
+        let limits = &engine.config().limits;
+        Some(MessageLimits { message_size: limits.message_size, recipients: limits.recipients })
+    }
+}
+
+/// A log that counts too.
+pub(super) fn telemetry(log: LogConfig, metrics: Option<&Arc<Metrics>>) -> Telemetry {
+    let telemetry = Telemetry::new(log);
+    match metrics {
+        Some(metrics) => telemetry.with_metrics(metrics.clone()),
+        None => telemetry,
+    }
+}
