@@ -248,11 +248,11 @@ impl Engine {
         outcome.verdict = match decided.decision {
             Decision::Defer(deferral) => Verdict::Deferred(deferral),
             Decision::Deliver(route) => {
-                let app = self.apps.get(&route.mailbox.app);
+                let app = self.apps.get(&route.mailbox.app.value);
                 if self.config.auth.events && app.is_some_and(|app| app.wants_authentication()) {
                     self.authentication(context).await;
                 }
-                outcome.effects.app = Some(route.mailbox.app.clone());
+                outcome.effects.app = Some(route.mailbox.app.value.clone());
                 Verdict::Delivered
             }
             Decision::Hold { rule, detail } => Verdict::Held { rule, detail },

@@ -25,7 +25,7 @@ impl Endpoint {
             }
             None => (text.to_owned(), None),
         };
-        let url = Url::parse(&url).map_err(|error| format!("\"{text}\" is no URL: {error}"))?;
+        let url = Url::parse(&url).map_err(|error| format!("\"{text}\" is not a valid URL: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err("the URL of an application begins with https://, http:// or http+unix://".to_owned());
         }

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Event;
+use super::event::Event;
 use super::mime::{Attached, Mime};
 use crate::auth::Authentication;
 use crate::config::EventPart;

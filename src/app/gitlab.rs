@@ -3,22 +3,26 @@
 //! GitLab only ever says "queued". Whatever it finds wrong later, it tells the sender itself; so do not we.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures_util::future::BoxFuture;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Body, Method};
+use reqwest::{Body, Method, Url};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::{self, HttpAnswer};
+use super::application::{Answer, App, AppError};
+use super::event::Event;
 use super::gitlab_lookup::ForGitlab;
 use super::http::Http;
-use super::{Answer, App, AppError, Event};
-use crate::config::{AppConfig, Config, ConfigError, Secret};
+use super::http_answer::{self as answer, HttpAnswer};
+use super::settings::{Kind, Setup};
+use crate::config::{ConfigError, Located, Secret};
 use crate::printable::one_line;
 
 /// GitLab refuses a token that is one second ahead of its own clock, and takes one that is up to five minutes old.
@@ -30,9 +34,18 @@ const TOKEN_AHEAD: i64 = 5;
 /// Seconds that it may be behind: five minutes, less [`BACK_DATED`].
 const TOKEN_OLDEST: i64 = 295;
 
+/// `kind = "gitlab"`
+pub(super) const KIND: Kind =
+    Kind { name: "gitlab", timeout: Duration::from_secs(30), read: |setup| Ok(Box::new(Gitlab::read(setup)?)) };
+
+#[derive(Deserialize)]
+struct Settings {
+    secret_file: Located<PathBuf>,
+}
+
 /// One GitLab.
 #[derive(Debug)]
-pub(super) struct Gitlab {
+struct Gitlab {
     http: Http,
     key: hmac::Key,
     random: SystemRandom,
@@ -42,26 +55,21 @@ pub(super) struct Gitlab {
 
 impl Gitlab {
     /// Reads the secret file; connects to nothing.
-    pub fn new(config: &Config, app: &AppConfig) -> Result<Self, ConfigError> {
-        let http = Http::new(config, app)?;
-        if let (Some(url), None) = (&app.url, http.endpoint().join(&[])) {
-            return Err(config.error_at(url, "the url of a GitLab has no part behind a ?"));
-        }
-        let Some(path) = &app.secret_file else {
-            return Err(config.error_at(&app.name, "this app has no secret_file"));
-        };
-        let key = Secret::read(&path.value).and_then(|secret| read_key(&secret)).map_err(|message| {
-            config.error_at(path, format!("{message}; it is the file that GitLab's incoming_email secret_file names"))
+    fn read(mut setup: Setup<'_, '_>) -> Result<Self, ConfigError> {
+        let http = Http::with_root(&mut setup)?;
+        let (config, Settings { secret_file }) = (setup.config, setup.table.take()?);
+        let key = Secret::read(&secret_file.value).and_then(|secret| read_key(&secret)).map_err(|message| {
+            let advice = "it is the file that GitLab's incoming_email secret_file names";
+            config.error_at(&secret_file, format!("{message}; {advice}"))
         })?;
-        let own = config.mailboxes.iter().filter(|mailbox| mailbox.app == app.name.value);
+        let own = config.mailboxes.iter().filter(|mailbox| mailbox.app.value == setup.name.value);
         let mailboxes = own.map(|mailbox| mailbox.name.value.clone()).collect();
         Ok(Self { http, key, random: SystemRandom::new(), mailboxes })
     }
 
     async fn deliver(&self, event: &Event) -> Result<Answer, AppError> {
         let mailbox = event.route.mailbox.name.value.as_str();
-        let url = self.http.endpoint().join(&["api", "v4", "internal", "mail_room", mailbox]);
-        let url = url.ok_or_else(|| self.http.broken("its url cannot be extended"))?;
+        let url = self.place_of(mailbox)?;
         let message = ForGitlab::new(&event.message, &event.route);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -74,6 +82,10 @@ impl Gitlab {
         let body = Body::wrap_stream(futures_util::stream::iter(pieces));
         let answer = self.http.post(url, headers, body).await?;
         self.understand(&answer)
+    }
+
+    fn place_of(&self, mailbox: &str) -> Result<Url, AppError> {
+        self.http.below_root(&["api", "v4", "internal", "mail_room", mailbox])
     }
 
     fn understand(&self, answer: &HttpAnswer) -> Result<Answer, AppError> {
@@ -114,8 +126,7 @@ impl Gitlab {
     /// Posts an empty message: GitLab checks the token, answers as for any message, and drops what is empty without a word
     /// to anybody.
     async fn try_mailbox(&self, mailbox: &str) -> Result<String, String> {
-        let url = self.http.endpoint().join(&["api", "v4", "internal", "mail_room", mailbox]);
-        let url = url.ok_or("its url cannot be extended")?;
+        let url = self.place_of(mailbox).map_err(|error| error.to_string())?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         let now = SystemTime::now();
@@ -174,7 +185,7 @@ fn clock_text(seconds: i64) -> String {
 
 /// GitLab itself takes strict base64 that decodes to exactly 32 bytes, and answers 500 to everything else.
 fn read_key(secret: &Secret) -> Result<hmac::Key, String> {
-    let bytes = STANDARD.decode(secret.expose()).map(Secret::new).map_err(|_| "the secret file is no base64")?;
+    let bytes = STANDARD.decode(secret.expose()).map(Secret::new).map_err(|_| "the secret file is not valid base64")?;
     match bytes.expose().len() {
         32 => Ok(hmac::Key::new(hmac::HMAC_SHA256, bytes.expose())),
         other => Err(format!("the secret has {other} bytes, but GitLab takes only 32")),

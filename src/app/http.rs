@@ -4,6 +4,7 @@
 //! is not decided here but in `answer`.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,12 +15,14 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
+use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use super::AppError;
-use super::answer::{self, HttpAnswer};
+use super::application::AppError;
 use super::endpoint::Endpoint;
-use crate::config::{AppConfig, Config, ConfigError};
+use super::http_answer::{self as answer, HttpAnswer};
+use super::settings::Setup;
+use crate::config::{ConfigError, Located};
 use crate::verdict::Status;
 
 /// Largest answer that is read, in octets.
@@ -31,6 +34,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An idle connection is closed by us before common applications close it (Node.js: 5 s): a request sent into a closing
 /// connection fails without our knowing whether it arrived.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The keys of every application that is asked over HTTP.
+#[derive(Debug, Deserialize)]
+struct HttpSettings {
+    url: Located<String>,
+    ca_file: Option<Located<PathBuf>>,
+}
 
 /// The way to one application.
 #[derive(Debug)]
@@ -44,16 +54,36 @@ pub(super) struct Http {
 
 impl Http {
     /// Reads `url` and `ca_file`; connects to nothing.
-    pub fn new(config: &Config, app: &AppConfig) -> Result<Self, ConfigError> {
-        let Some(url) = &app.url else {
-            return Err(config.error_at(&app.name, "this app has no url"));
-        };
-        let endpoint = Endpoint::parse(&url.value).map_err(|message| config.error_at(url, message))?;
-        let extra_roots = match &app.ca_file {
+    pub fn new(setup: &mut Setup<'_, '_>) -> Result<Self, ConfigError> {
+        Self::read(setup, |_| Ok(()))
+    }
+
+    /// The same for an application whose `url` is its root, and whose kind adds the path: [`Http::below_root`].
+    pub fn with_root(setup: &mut Setup<'_, '_>) -> Result<Self, ConfigError> {
+        Self::read(setup, |endpoint| match endpoint.join(&[]) {
+            Some(_) => Ok(()),
+            None => Err("the url of this kind of app is the application's root: it has no part behind a ?".to_owned()),
+        })
+    }
+
+    fn read(
+        setup: &mut Setup<'_, '_>,
+        check: impl FnOnce(&Endpoint) -> Result<(), String>,
+    ) -> Result<Self, ConfigError> {
+        let (config, HttpSettings { url, ca_file }) = (setup.config, setup.table.take()?);
+        let endpoint = Endpoint::parse(&url.value).and_then(|endpoint| check(&endpoint).map(|()| endpoint));
+        let endpoint = endpoint.map_err(|message| config.error_at(&url, message))?;
+        let extra_roots = match &ca_file {
             Some(path) => read_certificates(&path.value).map_err(|message| config.error_at(path, message))?,
             None => Vec::new(),
         };
-        Ok(Self { app: app.name.value.clone(), endpoint, extra_roots, timeout: app.timeout, client: OnceCell::new() })
+        let app = setup.name.value.clone();
+        Ok(Self { app, endpoint, extra_roots, timeout: setup.timeout, client: OnceCell::new() })
+    }
+
+    /// A place below the application's root.
+    pub fn below_root(&self, segments: &[&str]) -> Result<Url, AppError> {
+        self.endpoint.join(segments).ok_or_else(|| self.broken("its url cannot be extended"))
     }
 
     /// Where the application is.
@@ -133,7 +163,7 @@ fn read_certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'stati
     let text = fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
     let certificates = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("{shown} is no file of PEM certificates: {error}"))?;
+        .map_err(|error| format!("{shown} is not a valid file of PEM certificates: {error}"))?;
     if certificates.is_empty() {
         return Err(format!("{shown} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"));
     }

@@ -1,128 +1,23 @@
 //! Handing an event over to the application.
 //!
-//! The only room that knows HTTP. It never decides what becomes of the mail: it says what the application
+//! The only module that knows HTTP. It never decides what becomes of the mail: it says what the application
 //! answered, and `pipeline` and `disposition` draw the conclusion.
 
-mod answer;
+mod application;
+mod circuit_breaker;
 mod endpoint;
 mod event;
 mod event_json;
-mod gate;
 mod gitlab;
 mod gitlab_lookup;
 mod http;
+mod http_answer;
 mod mime;
+mod registry;
+mod settings;
 mod spool;
 mod webhook;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
-
-use futures_util::future::BoxFuture;
-
+pub use application::{Answer, App, AppError, hide_key};
 pub use event::Event;
-
-use crate::config::{AppKind, Config, ConfigError};
-use crate::route::Key;
-use crate::verdict::Status;
-use gate::Gate;
-
-/// What the application said, and understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It has the event; the text says how it acknowledged.
-    Delivered(String),
-    /// It does not want the event: to be set aside.
-    Dropped(String),
-    /// It refuses the event, and the sender may be told why.
-    Rejected(String),
-}
-
-/// Why an event is not handed over.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AppError {
-    /// It could not be asked, or its answer cannot be believed: try again later.
-    #[error("{detail}")]
-    Unavailable {
-        /// The enhanced status code.
-        status: Status,
-        /// What a stranger may read.
-        public: String,
-        /// What only the log gets.
-        detail: String,
-        /// The application asked not to be tried before (Retry-After).
-        retry_after: Option<Duration>,
-        /// Somebody must act: it will not go away by waiting.
-        alarm: bool,
-    },
-    /// It refuses the event without a reason (400, 413, 422): held in the end.
-    #[error("{detail}")]
-    Refused {
-        /// What a stranger may read.
-        public: String,
-        /// What only the log gets.
-        detail: String,
-    },
-}
-
-/// The answer as a log line or a reply may show it: an application may repeat the key in what it says.
-pub fn hide_key(key: &Key, answer: Result<Answer, AppError>) -> Result<Answer, AppError> {
-    let hidden = |text: String| key.hide_in(&text);
-    match answer {
-        Ok(Answer::Delivered(text)) => Ok(Answer::Delivered(hidden(text))),
-        Ok(Answer::Dropped(text)) => Ok(Answer::Dropped(hidden(text))),
-        Ok(Answer::Rejected(text)) => Ok(Answer::Rejected(hidden(text))),
-        Err(AppError::Refused { public, detail }) => Err(AppError::Refused { public, detail: hidden(detail) }),
-        Err(AppError::Unavailable { status, public, detail, retry_after, alarm }) => {
-            Err(AppError::Unavailable { status, public, detail: hidden(detail), retry_after, alarm })
-        }
-    }
-}
-
-/// An application that takes events.
-pub trait App: Send + Sync + std::fmt::Debug {
-    /// Hands one event over. The same event has the same id on every try.
-    fn hand_over<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<Answer, AppError>>;
-
-    /// Whether the event carries what is known of the sender.
-    fn wants_authentication(&self) -> bool;
-
-    /// Tries the application as far as that can be done without handing it an event: what was seen, or what is wrong and
-    /// what to do. For `mailhatch check`.
-    fn check<'a>(&'a self) -> BoxFuture<'a, Result<String, String>> {
-        Box::pin(async { Ok("there is nothing that could be tried".to_owned()) })
-    }
-}
-
-/// All applications of a configuration by name.
-#[derive(Clone, Debug)]
-pub struct Apps(HashMap<String, Arc<dyn App>>);
-
-impl Apps {
-    /// Reads secrets and URLs; connects to nothing.
-    pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        let mut apps = HashMap::new();
-        for app in &config.apps {
-            let name = &app.name.value;
-            let inner: Arc<dyn App> = match app.kind {
-                AppKind::Gitlab => Arc::new(gitlab::Gitlab::new(config, app)?),
-                AppKind::Spool => Arc::new(spool::Spool::new(config, app)?),
-                AppKind::Webhook => Arc::new(webhook::Webhook::new(config, app)?),
-            };
-            let gate: Arc<dyn App> = Arc::new(Gate::new(name, inner, app.concurrency, app.timeout));
-            apps.insert(name.clone(), gate);
-        }
-        Ok(Self(apps))
-    }
-
-    /// One application of the caller's own under a name: for a measurement of all that comes before it.
-    pub fn only(name: impl Into<String>, app: Arc<dyn App>) -> Self {
-        Self(HashMap::from([(name.into(), app)]))
-    }
-
-    /// The application of a name.
-    pub fn get(&self, name: &str) -> Option<&Arc<dyn App>> {
-        self.0.get(name)
-    }
-}
+pub use registry::Apps;

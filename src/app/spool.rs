@@ -4,18 +4,37 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use serde::Deserialize;
 
+use super::application::{Answer, App, AppError};
+use super::event::Event;
 use super::event_json::EventJson;
-use super::{Answer, App, AppError, Event};
-use crate::config::{AppConfig, Config, ConfigError, EventPart};
+use super::settings::{Kind, Setup};
+use crate::config::{ConfigError, EventPart, Located};
 use crate::durable::{self, Access, Part};
 use crate::verdict::Status;
 
+/// `kind = "spool"`
+pub(super) const KIND: Kind =
+    Kind { name: "spool", timeout: Duration::from_secs(30), read: |setup| Ok(Box::new(Spool::read(setup)?)) };
+
+#[derive(Deserialize)]
+struct Settings {
+    path: Located<PathBuf>,
+    #[serde(default = "default_parts")]
+    parts: Vec<EventPart>,
+}
+
+fn default_parts() -> Vec<EventPart> {
+    vec![EventPart::Body]
+}
+
 /// One spool directory.
 #[derive(Debug)]
-pub(super) struct Spool {
+struct Spool {
     app: String,
     path: PathBuf,
     parts: Vec<EventPart>,
@@ -24,16 +43,13 @@ pub(super) struct Spool {
 
 impl Spool {
     /// Looks at nothing: a directory that is missing now may be mounted later.
-    pub fn new(config: &Config, app: &AppConfig) -> Result<Self, ConfigError> {
-        let Some(path) = &app.path else {
-            return Err(config.error_at(&app.name, "this app has no path"));
-        };
-        Ok(Self {
-            app: app.name.value.clone(),
-            path: path.value.clone(),
-            parts: app.parts.clone(),
-            wants_authentication: config.auth.events,
-        })
+    fn read(setup: Setup<'_, '_>) -> Result<Self, ConfigError> {
+        let Settings { path, parts } = setup.table.take()?;
+        if !path.value.is_absolute() {
+            return Err(setup.config.error_at(&path, "the path of a spool must be absolute"));
+        }
+        let app = setup.name.value.clone();
+        Ok(Self { app, path: path.value, parts, wants_authentication: setup.config.auth.events })
     }
 
     async fn deliver(&self, event: &Event) -> Result<Answer, AppError> {

@@ -1,7 +1,8 @@
 //! Any HTTP application, by Standard Webhooks (<https://www.standardwebhooks.com>): the event as JSON, signed.
 
 use std::io::{self, BufWriter, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::alphabet;
@@ -13,14 +14,17 @@ use futures_util::stream;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Body, Method};
 use ring::hmac;
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use super::answer::{self, HttpAnswer};
+use super::application::{Answer, App, AppError};
+use super::event::Event;
 use super::event_json::EventJson;
 use super::http::Http;
-use super::{Answer, App, AppError, Event};
-use crate::config::{AppConfig, Config, ConfigError, EventPart, Secret};
+use super::http_answer::{self as answer, HttpAnswer};
+use super::settings::{Kind, Setup};
+use crate::config::{ConfigError, EventPart, Located, Secret};
 use crate::printable::one_line;
 
 /// An event of a message up to this size is written as a whole; that of a larger one is written twice, once for the
@@ -36,9 +40,24 @@ const NO_REASON: &str = "the application does not take this message";
 /// Longest reason that is passed on, in characters.
 const LONGEST_REASON: usize = 500;
 
+/// `kind = "webhook"`
+pub(super) const KIND: Kind =
+    Kind { name: "webhook", timeout: Duration::from_secs(30), read: |setup| Ok(Box::new(Webhook::read(setup)?)) };
+
+#[derive(Deserialize)]
+struct Settings {
+    secret_file: Located<PathBuf>,
+    #[serde(default = "default_parts")]
+    parts: Vec<EventPart>,
+}
+
+fn default_parts() -> Vec<EventPart> {
+    vec![EventPart::Body, EventPart::Attachments]
+}
+
 /// One application behind a webhook.
 #[derive(Debug)]
-pub(super) struct Webhook {
+struct Webhook {
     http: Http,
     key: hmac::Key,
     parts: Vec<EventPart>,
@@ -54,15 +73,13 @@ struct Signed {
 
 impl Webhook {
     /// Reads the secret file; connects to nothing.
-    pub fn new(config: &Config, app: &AppConfig) -> Result<Self, ConfigError> {
-        let http = Http::new(config, app)?;
-        let Some(path) = &app.secret_file else {
-            return Err(config.error_at(&app.name, "this app has no secret_file"));
-        };
-        let key = Secret::read(&path.value)
+    fn read(mut setup: Setup<'_, '_>) -> Result<Self, ConfigError> {
+        let http = Http::new(&mut setup)?;
+        let Settings { secret_file, parts } = setup.table.take()?;
+        let key = Secret::read(&secret_file.value)
             .and_then(|secret| read_key(&secret))
-            .map_err(|message| config.error_at(path, message))?;
-        Ok(Self { http, key, parts: app.parts.clone(), wants_authentication: config.auth.events })
+            .map_err(|message| setup.config.error_at(&secret_file, message))?;
+        Ok(Self { http, key, parts, wants_authentication: setup.config.auth.events })
     }
 
     async fn deliver(&self, event: &Event) -> Result<Answer, AppError> {
@@ -72,12 +89,15 @@ impl Webhook {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(signed.length));
         headers.insert("webhook-timestamp", HeaderValue::from(timestamp));
-        let id =
-            HeaderValue::from_str(event.id.as_str()).map_err(|_| self.http.broken("an event id is no header value"))?;
+        let id = HeaderValue::from_str(event.id.as_str())
+            .map_err(|_| self.http.broken("an event id is not a valid header value"))?;
         headers.insert("webhook-id", id.clone());
         headers.insert("idempotency-key", id);
         let signature = HeaderValue::from_str(&signed.signature);
-        headers.insert("webhook-signature", signature.map_err(|_| self.http.broken("a signature is no header value"))?);
+        headers.insert(
+            "webhook-signature",
+            signature.map_err(|_| self.http.broken("a signature is not a valid header value"))?,
+        );
         let answer = self.http.post(self.http.endpoint().url().clone(), headers, signed.body).await?;
         self.understand(&answer)
     }
@@ -158,7 +178,7 @@ fn read_key(secret: &Secret) -> Result<hmac::Key, String> {
         return Err(format!("a webhook secret begins with whsec_: {advice}"));
     };
     let bytes = engine.decode(text).map(Secret::new);
-    let bytes = bytes.map_err(|_| format!("what stands behind whsec_ is no base64: {advice}"))?;
+    let bytes = bytes.map_err(|_| format!("what stands behind whsec_ is not valid base64: {advice}"))?;
     match bytes.expose().len() {
         24..=64 => Ok(hmac::Key::new(hmac::HMAC_SHA256, bytes.expose())),
         other => Err(format!("a webhook secret has 24 to 64 bytes, this one {other}: {advice}")),

@@ -57,7 +57,7 @@ impl fmt::Display for ConfigError {
 }
 
 /// The text that spans point into.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Source {
     path: PathBuf,
     pub text: Arc<str>,
@@ -71,6 +71,11 @@ impl Source {
     pub fn error(&self, span: Option<Range<usize>>, message: impl Into<String>) -> ConfigError {
         let place = span.map(|span| self.place(&span));
         ConfigError { path: self.path.clone(), place, message: message.into() }
+    }
+
+    /// What the TOML reader found.
+    pub fn syntax_error(&self, error: &toml::de::Error) -> ConfigError {
+        self.error(error.span(), error.message().trim().replace('\n', " "))
     }
 
     fn place(&self, span: &Range<usize>) -> Place {

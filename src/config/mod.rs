@@ -1,226 +1,107 @@
 //! `mailhatch.toml` as types.
 //!
-//! This room reads and checks what the file alone can tell. What needs a room's own knowledge (an address pattern, a
-//! URL, a secret) is kept as [`Located`] text, and that room reports mistakes with [`Config::error_at`], so that every
+//! This module reads and checks what the file alone can tell. What needs another module's knowledge (an address pattern, a
+//! URL, a secret) is kept as [`Located`] text, and that module reports mistakes with [`Config::error_at`], so that every
 //! configuration error shows its line.
 
-mod choices;
+mod app;
 mod error;
-mod file;
+mod located;
+mod mailbox;
 mod secret;
-mod units;
+mod sections;
+pub(crate) mod units;
 
-use std::net::SocketAddr;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-pub use choices::{AddressSource, AppKind, AuthMethod, EventPart, LogFormat, LogTarget, ScreenAction, Unproven};
+use serde::Deserialize;
+
+pub use app::{AppConfig, AppTable, EventPart};
 pub use error::ConfigError;
-
+pub use located::Located;
+pub use mailbox::{ActionSet, ActionsConfig, AddressSource, CustomAction, MailboxConfig, Unproven};
 pub use secret::Secret;
+pub use sections::{
+    AuthConfig, AuthMethod, HeldConfig, Limits, Listen, ListenAddress, LogConfig, LogFormat, LogTarget, NoticeConfig,
+    ScreenAction, ScreenConfig,
+};
 
 /// Where the configuration is if `--config` does not say.
 pub const DEFAULT_PATH: &str = "/etc/mailhatch/mailhatch.toml";
 
-/// A value with its place in the file.
-#[derive(Clone, Debug)]
-pub struct Located<T> {
-    /// The value.
-    pub value: T,
-    span: std::ops::Range<usize>,
-}
+/// The kind of application whose mailboxes have its key forms without saying so.
+const GITLAB: &str = "gitlab";
 
 /// The whole configuration, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
+    #[serde(skip)]
     source: error::Source,
     /// Our name in LMTP greetings, notices and logs.
+    #[serde(default = "system_hostname")]
     pub hostname: String,
     /// Where the ledger and the held messages are.
+    #[serde(default = "default_state_dir")]
     pub state_dir: PathBuf,
     /// `[listen]`
+    #[serde(default)]
     pub listen: Listen,
     /// `[limits]`
+    #[serde(default)]
     pub limits: Limits,
     /// `[[mailbox]]`, in order.
+    #[serde(default, rename = "mailbox")]
     pub mailboxes: Vec<MailboxConfig>,
     /// `[[app]]`
+    #[serde(default, rename = "app")]
     pub apps: Vec<AppConfig>,
     /// `[screen]`
+    #[serde(default)]
     pub screen: ScreenConfig,
     /// `[auth]`
+    #[serde(default)]
     pub auth: AuthConfig,
     /// `[notice]`
+    #[serde(default)]
     pub notice: NoticeConfig,
     /// `[held]`
+    #[serde(default)]
     pub held: HeldConfig,
     /// `[log]`
+    #[serde(default)]
     pub log: LogConfig,
-}
-
-/// `[listen]`
-#[derive(Clone, Debug)]
-pub struct Listen {
-    /// Where the LMTP service listens.
-    pub lmtp: Vec<ListenAddress>,
-    /// The users whose processes may connect to a Unix socket, besides root and our own.
-    pub users: Vec<String>,
-    /// Where metrics are served; `None`: nowhere.
-    pub metrics: Option<SocketAddr>,
-}
-
-/// Where a service listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// A TCP address. Peers other than loopback are refused.
-    Tcp(SocketAddr),
-    /// The path of a Unix socket.
-    Unix(PathBuf),
-}
-
-/// `[limits]`
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Octets; a larger message is `rejected`.
-    pub message_size: u64,
-    /// Messages in memory at once, in octets; what is over it waits, then is deferred.
-    pub memory: u64,
-    /// LMTP connections at once.
-    pub connections: usize,
-    /// Recipients of one message.
-    pub recipients: usize,
-    /// For one message, all steps.
-    pub deadline: Duration,
-    /// How long an application may refuse without a reason before the message is held.
-    pub unexplained_refusals: Duration,
-}
-
-/// `[[mailbox]]`
-#[derive(Clone, Debug)]
-pub struct MailboxConfig {
-    /// Its name, in logs, events and GitLab's URL.
-    pub name: Located<String>,
-    /// The address, with or without `%{key}`.
-    pub address: Located<String>,
-    /// Where the address may stand, in order.
-    pub sources: Vec<AddressSource>,
-    /// The host of reply ids in References; `None`: the domain of the address.
-    pub references_host: Option<String>,
-    /// Which keys are which actions.
-    pub actions: ActionsConfig,
-    /// The name of an `[[app]]`.
-    pub app: String,
-    /// What becomes of a message whose From nobody proves.
-    pub unproven: Unproven,
-}
-
-/// `actions`, or `[[mailbox.action]]`
-#[derive(Clone, Debug)]
-pub enum ActionsConfig {
-    /// Every key is the action `message`.
-    Any,
-    /// Regular expressions over the key, in order, with a name each.
-    Custom(Vec<(String, Located<String>)>),
-    /// GitLab's key forms.
-    Gitlab,
-    /// Every key is `service-desk`.
-    GitlabServiceDesk,
-}
-
-/// `[[app]]`
-#[derive(Clone, Debug)]
-pub struct AppConfig {
-    /// Its name.
-    pub name: Located<String>,
-    /// What it is.
-    pub kind: AppKind,
-    /// `url`, for `gitlab` and `webhook`.
-    pub url: Option<Located<String>>,
-    /// `secret_file`, for `gitlab` and `webhook`.
-    pub secret_file: Option<Located<PathBuf>>,
-    /// `ca_file`: certificates to trust besides the system's, for `https://`.
-    pub ca_file: Option<Located<PathBuf>>,
-    /// `path`, for `spool`.
-    pub path: Option<Located<PathBuf>>,
-    /// What the event carries beside the header.
-    pub parts: Vec<EventPart>,
-    /// How long one request may take.
-    pub timeout: Duration,
-    /// Requests at once.
-    pub concurrency: usize,
-}
-
-/// `[screen]`
-#[derive(Clone, Copy, Debug)]
-pub struct ScreenConfig {
-    /// Vacation notes and other automatic answers.
-    pub auto_replies: ScreenAction,
-    /// Bounces.
-    pub bounces: ScreenAction,
-    /// MDNs and feedback reports.
-    pub reports: ScreenAction,
-}
-
-/// `[auth]`
-#[derive(Clone, Debug)]
-pub struct AuthConfig {
-    /// Who checks the sender.
-    pub method: AuthMethod,
-    /// Whose Authentication-Results are believed.
-    pub authserv_ids: Vec<String>,
-    /// Empty: the system's.
-    pub nameservers: Vec<SocketAddr>,
-    /// Whether events carry the result.
-    pub events: bool,
-}
-
-/// `[notice]`
-#[derive(Clone, Debug)]
-pub struct NoticeConfig {
-    /// Whether reject notices are sent at all.
-    pub enabled: bool,
-    /// The From field of a notice.
-    pub from: Located<String>,
-    /// The local MTA, as host:port.
-    pub smtp: Located<String>,
-    /// At most one notice to an address in this time.
-    pub interval: Duration,
-    /// At most so many to one domain in an hour.
-    pub per_domain_per_hour: u32,
-    /// At most so many in an hour.
-    pub total_per_hour: u32,
-    /// A directory with notice texts of the administrator's own.
-    pub templates: Option<PathBuf>,
-}
-
-/// `[held]`
-#[derive(Clone, Copy, Debug)]
-pub struct HeldConfig {
-    /// How long a copy is kept.
-    pub keep: Duration,
-    /// Octets of all copies; the oldest go first.
-    pub max_size: u64,
-}
-
-/// `[log]`
-#[derive(Clone, Copy, Debug)]
-pub struct LogConfig {
-    /// Where log lines go.
-    pub to: LogTarget,
-    /// How they are written.
-    pub format: LogFormat,
 }
 
 impl Config {
     /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// It cannot be read, or what is wrong in it, with its line.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
         Self::parse(path, &text)
     }
 
     /// Checks the text of a configuration file; `path` is for error messages.
+    ///
+    /// # Errors
+    /// What is wrong in it, with its line.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        file::read(error::Source::new(path, text))
+        let source = error::Source::new(path, text);
+        let config = toml::from_str::<Self>(text).map_err(|error| source.syntax_error(&error))?;
+        let config = Self { source, ..config };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The tables of the applications, for their kinds to read; in the order of [`Config::apps`].
+    ///
+    /// # Errors
+    /// None that [`Config::parse`] would not have found.
+    pub fn app_tables(&self) -> Result<Vec<AppTable<'_>>, ConfigError> {
+        AppTable::all(&self.source)
     }
 
     /// An error that shows where `at` stands in the file.
@@ -237,4 +118,74 @@ impl Config {
     pub fn app(&self, name: &str) -> Option<&AppConfig> {
         self.apps.iter().find(|app| app.name.value == name)
     }
+
+    /// The actions in force for a mailbox.
+    pub fn actions_of<'c>(&self, mailbox: &'c MailboxConfig) -> ActionsConfig<'c> {
+        let is_gitlab = || self.app(&mailbox.app.value).is_some_and(|app| app.kind.value == GITLAB);
+        match &mailbox.actions {
+            Some(named) => ActionsConfig::Named(named.value),
+            None if !mailbox.action.is_empty() => ActionsConfig::Custom(&mailbox.action),
+            None if is_gitlab() => ActionsConfig::Named(ActionSet::Gitlab),
+            None => ActionsConfig::Named(ActionSet::Any),
+        }
+    }
+
+    /// What no single value can tell.
+    fn check(&self) -> Result<(), ConfigError> {
+        self.check_names("app", self.apps.iter().map(|app| &app.name))?;
+        self.check_names("mailbox", self.mailboxes.iter().map(|mailbox| &mailbox.name))?;
+        self.mailboxes.iter().try_for_each(|mailbox| self.check_mailbox(mailbox))?;
+        if self.mailboxes.is_empty() {
+            return Err(self.error("there is no [[mailbox]]: no mail could be handed over"));
+        }
+        if self.limits.memory < self.limits.message_size {
+            return Err(self.error("limits.memory is below limits.message_size: no large message could ever come in"));
+        }
+        if self.auth.method == AuthMethod::Trust && self.auth.authserv_ids.is_empty() {
+            return Err(self.error(
+                "auth.method = \"trust\" needs auth.authserv_ids: the id that your own MTA writes into \
+                 Authentication-Results",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_names<'c>(&self, kind: &str, names: impl Iterator<Item = &'c Located<String>>) -> Result<(), ConfigError> {
+        let mut seen = HashSet::new();
+        for name in names {
+            let text = &name.value;
+            if text.is_empty() || text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '/') {
+                let message = format!(
+                    "\"{text}\" is not a valid name for an {kind}: it stands in URLs and logs, so it takes no blank \
+                     and no slash"
+                );
+                return Err(self.error_at(name, message));
+            }
+            if !seen.insert(text) {
+                return Err(self.error_at(name, format!("a second {kind} with the name \"{text}\"")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_mailbox(&self, mailbox: &MailboxConfig) -> Result<(), ConfigError> {
+        let app = &mailbox.app;
+        if self.app(&app.value).is_none() {
+            return Err(self.error_at(app, format!("there is no [[app]] with the name \"{}\"", app.value)));
+        }
+        if let Some(actions) = mailbox.actions.as_ref().filter(|_| !mailbox.action.is_empty()) {
+            let message = "a mailbox has either actions = \"…\" or [[mailbox.action]], not both";
+            return Err(self.error_at(actions, message));
+        }
+        Ok(())
+    }
+}
+
+fn default_state_dir() -> PathBuf {
+    PathBuf::from("/var/lib/mailhatch")
+}
+
+fn system_hostname() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }

@@ -30,7 +30,7 @@ impl Secret {
             return Err(format!("{shown} is open to others (mode {:04o}): run chmod o= {shown}", mode & 0o7777));
         }
         if metadata.len() > Self::LONGEST {
-            return Err(format!("{shown} is larger than {} octets: it is no secret file", Self::LONGEST));
+            return Err(format!("{shown} is larger than {} octets: it is not a secret file", Self::LONGEST));
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
         file.take(Self::LONGEST).read_to_end(&mut bytes).map_err(|error| format!("{shown}: {error}"))?;

@@ -109,8 +109,9 @@ impl Notifier {
     /// Reads the addresses of the configuration; connects to nothing.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let notice = &config.notice;
+        let from = notice.from(&config.hostname);
         Ok(Self {
-            mailer: Mailer::parse(&notice.from.value).map_err(|why| config.error_at(&notice.from, why))?,
+            mailer: Mailer::parse(&from.value).map_err(|why| config.error_at(&from, why))?,
             mta: LocalMta::parse(&notice.smtp.value, &config.hostname)
                 .map_err(|why| config.error_at(&notice.smtp, why))?,
             templates: Templates::new(notice.templates.clone()),

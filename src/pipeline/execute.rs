@@ -50,8 +50,8 @@ impl Engine {
         outcome: &mut Outcome,
     ) -> Result<Verdict, Deferral> {
         let Some(claim) = self.claim(context, id).await? else { return Ok(Verdict::Duplicate) };
-        outcome.effects.app = Some(route.mailbox.app.clone());
-        let app = self.apps.get(&route.mailbox.app).ok_or_else(Deferral::internal_error)?;
+        outcome.effects.app = Some(route.mailbox.app.value.clone());
+        let app = self.apps.get(&route.mailbox.app.value).ok_or_else(Deferral::internal_error)?;
         let authentication = match app.wants_authentication() && self.config.auth.events {
             true => Some(self.authentication(context).await),
             false => None,

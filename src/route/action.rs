@@ -6,7 +6,7 @@ use std::sync::Arc;
 use regex::Regex;
 
 use super::gitlab::{self, Captures};
-use crate::config::{ActionsConfig, Config, ConfigError, Located};
+use crate::config::{self, ActionSet, ActionsConfig, Config, ConfigError, Located};
 
 /// The action that a message found by References has, and no other.
 const REPLY: &str = "reply";
@@ -40,15 +40,15 @@ pub(super) struct Compiled(HashMap<String, Arc<Regex>>);
 
 impl Actions {
     /// Compiles the patterns of a mailbox.
-    pub fn read(config: &Config, actions: &ActionsConfig, compiled: &mut Compiled) -> Result<Self, ConfigError> {
+    pub fn read(config: &Config, actions: ActionsConfig<'_>, compiled: &mut Compiled) -> Result<Self, ConfigError> {
         Ok(match actions {
-            ActionsConfig::Any => Self::Any,
-            ActionsConfig::Gitlab => Self::Gitlab,
-            ActionsConfig::GitlabServiceDesk => Self::GitlabServiceDesk,
+            ActionsConfig::Named(ActionSet::Any) => Self::Any,
+            ActionsConfig::Named(ActionSet::Gitlab) => Self::Gitlab,
+            ActionsConfig::Named(ActionSet::GitlabServiceDesk) => Self::GitlabServiceDesk,
             ActionsConfig::Custom(actions) => {
-                let read = |(name, pattern): &(String, Located<String>)| {
-                    let pattern = compiled.pattern(config, pattern)?;
-                    Ok(CustomAction { name: name.clone(), pattern })
+                let read = |action: &config::CustomAction| {
+                    let pattern = compiled.pattern(config, &action.pattern)?;
+                    Ok(CustomAction { name: action.name.clone(), pattern })
                 };
                 Self::Custom(actions.iter().map(read).collect::<Result<_, ConfigError>>()?)
             }
@@ -123,7 +123,7 @@ impl Compiled {
             // The crate's message draws the pattern over several lines; its last line says what is wrong.
             let message = error.to_string();
             let reason = message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            config.error_at(located, format!("this pattern is no regular expression: {reason}"))
+            config.error_at(located, format!("this pattern is not a valid regular expression: {reason}"))
         };
         // Alone first: `a)(b` must not become good by what is put around it.
         Regex::new(&located.value).map_err(wrong)?;

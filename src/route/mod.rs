@@ -90,7 +90,7 @@ impl Routes {
         let (mut lists, mut domains): (Vec<Vec<AddressSource>>, _) = (Vec::new(), HashSet::new());
         for mailbox in &config.mailboxes {
             let address = MailboxAddress::read(config, &mailbox.address)?;
-            let actions = Actions::read(config, &mailbox.actions, &mut compiled)?;
+            let actions = Actions::read(config, config.actions_of(mailbox), &mut compiled)?;
             check_can_be_found(config, mailbox, &address, &actions)?;
             let list = order::without_repeats(&mailbox.sources);
             let list = lists.iter().position(|known| *known == list).unwrap_or_else(|| {

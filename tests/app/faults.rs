@@ -117,7 +117,7 @@ async fn a_certificate_that_ca_file_names_is_trusted() {
 #[test]
 fn mistakes_in_an_app_show_their_line() {
     let rows: &[(&str, &str, &str, usize, &str)] = &[
-        ("no url", "kind = \"gitlab\"\nurl = \"gitlab\"\nSECRET", super::GITLAB_SECRET, 8, "is no URL"),
+        ("no url", "kind = \"gitlab\"\nurl = \"gitlab\"\nSECRET", super::GITLAB_SECRET, 8, "is not a valid URL"),
         ("query", "kind = \"gitlab\"\nurl = \"http://h/?x\"\nSECRET", super::GITLAB_SECRET, 8, "behind a ?"),
         ("short secret", "kind = \"gitlab\"\nurl = \"http://h\"\nSECRET", "AAAA", 9, "3 bytes"),
         ("gitlab secret", "kind = \"webhook\"\nurl = \"http://h\"\nSECRET", super::GITLAB_SECRET, 9, "whsec_"),

@@ -1,9 +1,12 @@
 //! The configuration: what is read, and where an error points.
 
+mod shipped;
+
 use std::path::Path;
 use std::time::Duration;
 
-use mailhatch::config::{ActionsConfig, AddressSource, AppKind, Config, ListenAddress, Unproven};
+use mailhatch::app::Apps;
+use mailhatch::config::{ActionSet, ActionsConfig, AddressSource, Config, ListenAddress, Unproven};
 
 const MINIMAL: &str = r#"
 [[mailbox]]
@@ -21,6 +24,11 @@ fn parse(text: &str) -> Result<Config, String> {
     Config::parse(Path::new("mailhatch.toml"), text).map_err(|error| error.to_string())
 }
 
+/// What a command reads before it does anything: the file, then each application's own keys.
+fn read(text: &str) -> Result<Apps, String> {
+    Apps::new(&parse(text)?).map_err(|error| error.to_string())
+}
+
 #[test]
 fn defaults_are_those_of_the_contract() {
     let config = parse(MINIMAL).unwrap();
@@ -35,9 +43,9 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.notice.interval, Duration::from_secs(24 * 3600));
     let mailbox = &config.mailboxes[0];
     assert_eq!(mailbox.sources, AddressSource::ALL);
-    assert!(matches!(mailbox.actions, ActionsConfig::Any));
+    assert!(matches!(config.actions_of(mailbox), ActionsConfig::Named(ActionSet::Any)));
     assert_eq!(mailbox.unproven, Unproven::Deliver);
-    assert_eq!(config.apps[0].kind, AppKind::Spool);
+    assert_eq!(config.apps[0].kind.value, "spool");
 }
 
 #[test]
@@ -46,7 +54,7 @@ fn the_whole_of_the_contract_is_read() {
     assert_eq!(config.hostname, "mx.example.com");
     assert_eq!(config.listen.lmtp.len(), 2);
     assert_eq!(config.mailboxes.len(), 3);
-    assert!(matches!(&config.mailboxes[2].actions, ActionsConfig::Custom(actions) if actions.len() == 1));
+    assert!(matches!(config.actions_of(&config.mailboxes[2]), ActionsConfig::Custom(actions) if actions.len() == 1));
 }
 
 #[test]
@@ -54,8 +62,8 @@ fn an_error_points_at_its_line() {
     let rows: &[(&str, &str, usize, &str)] = &[
         ("unknown key", "[limits]\nmesage_size = \"1MiB\"\n", 2, "unknown field `mesage_size`"),
         ("unknown section", "[limit]\nx = 1\n", 1, "unknown field `limit`"),
-        ("no duration", "[limits]\ndeadline = \"soon\"\n", 2, "\"soon\" is no duration"),
-        ("no size", "[limits]\nmessage_size = \"big\"\n", 2, "\"big\" is no size"),
+        ("no duration", "[limits]\ndeadline = \"soon\"\n", 2, "\"soon\" is not a valid duration"),
+        ("no size", "[limits]\nmessage_size = \"big\"\n", 2, "\"big\" is not a valid size"),
         ("relative socket", "[listen]\nlmtp = [\"unix:lmtp.sock\"]\n", 2, "must be absolute"),
         ("no address", "[listen]\nlmtp = [\"localhost\"]\n", 2, "127.0.0.1:2424"),
         ("name server", "[auth]\nnameservers = [\"ns.example.com\"]\n", 2, "a name server is an IP address"),
@@ -79,28 +87,25 @@ fn an_error_points_at_its_line() {
 fn a_mailbox_or_an_application_that_cannot_work_is_an_error() {
     let rows: &[(&str, &str, &str, &str)] = &[
         ("no such application", "app = \"tickets\"", "app = \"other\"", "no [[app]] with the name \"other\""),
-        (
-            "unknown actions",
-            "app = \"tickets\"",
-            "app = \"tickets\"\nactions = \"github\"",
-            "unknown actions \"github\"",
-        ),
+        ("unknown actions", "app = \"tickets\"", "app = \"tickets\"\nactions = \"github\"", "unknown variant `github`"),
         ("no sources", "app = \"tickets\"", "app = \"tickets\"\nsources = []", "could never be found"),
         ("unknown source", "app = \"tickets\"", "app = \"tickets\"\nsources = [\"bcc\"]", "unknown variant `bcc`"),
         ("a slash in the name", "name = \"incoming_email\"", "name = \"a/b\"", "no slash"),
-        ("spool without a path", "path = \"/var/spool/mailhatch\"", "", "has no path"),
+        ("spool without a path", "path = \"/var/spool/mailhatch\"", "", "missing field `path`"),
+        ("unknown kind", "kind = \"spool\"", "kind = \"spoon\"", "unknown kind `spoon`, expected one of `gitlab`"),
         ("relative spool", "path = \"/var/spool/mailhatch\"", "path = \"spool\"", "must be absolute"),
         (
             "webhook without a secret",
             "kind = \"spool\"",
             "kind = \"webhook\"\nurl = \"http://localhost/\"",
-            "has no secret_file",
+            "missing field `secret_file`",
         ),
+        ("a key of another kind", "kind = \"spool\"", "kind = \"spool\"\nurl = \"http://h\"", "unknown field `url`"),
         ("an inline secret", "kind = \"spool\"", "kind = \"spool\"\nsecret = \"hush\"", "unknown field `secret`"),
     ];
     for (name, from, to, message) in rows {
         assert!(MINIMAL.contains(from), "{name}");
-        let error = parse(&MINIMAL.replacen(from, to, 1)).expect_err(name);
+        let error = read(&MINIMAL.replacen(from, to, 1)).expect_err(name);
         assert!(error.contains(message), "{name}: {error}");
     }
 }

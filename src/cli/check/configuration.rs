@@ -45,7 +45,8 @@ fn doors(config: &Config) -> Vec<Finding> {
             )));
         }
     }
-    let unused = config.apps.iter().filter(|app| !config.mailboxes.iter().any(|mailbox| mailbox.app == app.name.value));
+    let unused =
+        config.apps.iter().filter(|app| !config.mailboxes.iter().any(|mailbox| mailbox.app.value == app.name.value));
     findings.extend(unused.map(|app| warning(format!("no mailbox uses the app {}", app.name.value))));
     if config.screen.bounces == ScreenAction::Deliver {
         findings.push(warning(

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::config::{ActionsConfig, AppKind, Config};
+use crate::config::{ActionSet, ActionsConfig, Config};
 use crate::route::Routes;
 
 fn import(name: &str, text: &str) -> String {
@@ -52,13 +52,13 @@ fn gitlab_rb_gives_both_mailboxes() {
     assert_eq!(incoming.name.value, "incoming_email");
     assert_eq!(incoming.address.value, "incoming+%{key}@gitlab.example.com");
     assert_eq!(desk.address.value, "contact+%{key}@gitlab.example.com");
-    assert!(matches!(desk.actions, ActionsConfig::GitlabServiceDesk));
-    let app = config.app(&desk.app).expect("app");
-    assert_eq!(app.kind, AppKind::Gitlab);
+    assert!(matches!(config.actions_of(desk), ActionsConfig::Named(ActionSet::GitlabServiceDesk)));
+    let app = config.app(&desk.app.value).expect("app");
+    assert_eq!(app.kind.value, "gitlab");
     assert_eq!(app.url.as_ref().expect("url").value, "https://gitlab.example.com");
     assert_eq!(app.secret_file.as_ref().expect("secret").value, Path::new("/etc/gitlab/desk.secret"));
     let usual = "/opt/gitlab/embedded/service/gitlab-rails/.gitlab_incoming_email_secret";
-    let secret_file = config.app(&incoming.app).and_then(|app| app.secret_file.as_ref()).expect("secret");
+    let secret_file = config.app(&incoming.app.value).and_then(|app| app.secret_file.as_ref()).expect("secret");
     assert_eq!(secret_file.value, Path::new(usual));
 }
 

@@ -1,6 +1,6 @@
-//! The gate before an application: not more at once than it can take, and not again before it wants to be asked.
+//! The circuit breaker before an application: not more at once than it can take, and not again before it wants to be asked.
 //!
-//! It lives in one process: `serve` has one gate an application; a process of `pipe` has one message and needs none.
+//! It lives in one process: `serve` has one an application; a process of `pipe` has one message and needs none.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,24 +9,25 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::{Answer, App, AppError, Event};
+use super::application::{Answer, App, AppError};
+use super::event::Event;
 use crate::verdict::Status;
 
-/// So many unavailable answers in a row shut the gate.
-const FAILURES_TO_SHUT: u32 = 5;
+/// So many unavailable answers in a row open the circuit.
+const FAILURES_TO_OPEN: u32 = 5;
 
-/// How long it is shut at first; twice as long after each trial that fails.
-const SHORTEST_SHUT: Duration = Duration::from_secs(1);
+/// How long it is open at first; twice as long after each trial that fails.
+const SHORTEST_OPEN: Duration = Duration::from_secs(1);
 
-/// The longest it is shut for failures alone.
-const LONGEST_SHUT: Duration = Duration::from_secs(60);
+/// The longest it is open for failures alone.
+const LONGEST_OPEN: Duration = Duration::from_secs(60);
 
 /// The longest that an event waits for its turn.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// An application behind its gate.
+/// An application behind its circuit breaker.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct CircuitBreaker {
     name: String,
     app: Arc<dyn App>,
     turns: Semaphore,
@@ -36,31 +37,37 @@ pub(super) struct Gate {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Unavailable answers in a row.
-    failures: u32,
-    /// How long the gate was shut last for failures.
-    shut_for: Duration,
-    /// It is shut for failures until then.
-    shut_until: Option<Instant>,
+    circuit: Circuit,
     /// The application asked not to be asked before then (Retry-After).
     unwanted_until: Option<Instant>,
     /// Why nobody is let through.
     why: String,
-    /// One is let through, to try whether the application is back.
-    trial: bool,
 }
 
-/// Let through; an event that is given up on the way must not leave the gate waiting for its trial.
-struct Pass<'g> {
-    gate: &'g Gate,
+/// The names are those of the pattern: a closed circuit lets everything through.
+#[derive(Clone, Copy, Debug)]
+enum Circuit {
+    Closed {
+        /// Unavailable answers in a row.
+        failures: u32,
+    },
+    /// Nobody is let through until then.
+    Open { until: Instant, open_for: Duration },
+    /// One is let through, to try whether the application is back.
+    HalfOpen { open_for: Duration },
+}
+
+/// Let through; a trial that is given up on the way must not leave the circuit half-open.
+struct Pass<'b> {
+    breaker: &'b CircuitBreaker,
     is_trial: bool,
 }
 
-impl Gate {
+impl CircuitBreaker {
     /// `concurrency` events at once; `patience` is the time that one request may take.
-    pub fn new(name: &str, app: Arc<dyn App>, concurrency: usize, patience: Duration) -> Self {
+    pub fn new(name: String, app: Arc<dyn App>, concurrency: usize, patience: Duration) -> Self {
         Self {
-            name: name.to_owned(),
+            name,
             app,
             turns: Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS)),
             wait: (patience / 4).min(LONGEST_WAIT),
@@ -69,7 +76,7 @@ impl Gate {
     }
 
     async fn through(&self, event: &Event) -> Result<Answer, AppError> {
-        // Looked at twice: a shut gate answers at once, and it may shut while an event waits for its turn.
+        // Looked at twice: an open circuit answers at once, and it may open while an event waits for its turn.
         self.refusal(&self.state())?;
         let Ok(Ok(_turn)) = timeout(self.wait, self.turns.acquire()).await else { return Err(self.busy()) };
         let pass = self.enter()?;
@@ -80,9 +87,13 @@ impl Gate {
 
     fn refusal(&self, state: &State) -> Result<(), AppError> {
         let now = Instant::now();
-        match state.shut_until.max(state.unwanted_until) {
-            Some(until) if until > now => Err(self.shut(state, until - now)),
-            _ if state.trial => Err(self.shut(state, SHORTEST_SHUT)),
+        let open_until = match state.circuit {
+            Circuit::Open { until, .. } => Some(until),
+            Circuit::Closed { .. } | Circuit::HalfOpen { .. } => None,
+        };
+        match open_until.max(state.unwanted_until) {
+            Some(until) if until > now => Err(self.not_asked(state, until - now)),
+            _ if matches!(state.circuit, Circuit::HalfOpen { .. }) => Err(self.not_asked(state, SHORTEST_OPEN)),
             _ => Ok(()),
         }
     }
@@ -90,15 +101,16 @@ impl Gate {
     fn enter(&self) -> Result<Pass<'_>, AppError> {
         let mut state = self.state();
         self.refusal(&state)?;
-        state.trial = state.failures >= FAILURES_TO_SHUT;
-        Ok(Pass { gate: self, is_trial: state.trial })
+        let Circuit::Open { open_for, .. } = state.circuit else { return Ok(Pass { breaker: self, is_trial: false }) };
+        state.circuit = Circuit::HalfOpen { open_for };
+        Ok(Pass { breaker: self, is_trial: true })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shut(&self, state: &State, left: Duration) -> AppError {
+    fn not_asked(&self, state: &State, left: Duration) -> AppError {
         let seconds = left.as_secs_f32().ceil();
         AppError::Unavailable {
             status: Status::NOT_ACCEPTING,
@@ -125,16 +137,14 @@ impl Gate {
 
 impl Pass<'_> {
     fn told(mut self, answer: &Result<Answer, AppError>) {
-        let mut state = self.gate.state();
+        let mut state = self.breaker.state();
         let was_trial = std::mem::take(&mut self.is_trial);
         match answer {
             Err(AppError::Unavailable { retry_after, detail, .. }) => {
                 state.failed(was_trial, *retry_after, detail);
             }
             // It answered: also a refusal shows that it works. Its own wish to be left alone stays in force.
-            Ok(_) | Err(AppError::Refused { .. }) => {
-                *state = State { unwanted_until: state.unwanted_until, why: state.why.clone(), ..State::default() };
-            }
+            Ok(_) | Err(AppError::Refused { .. }) => state.circuit = Circuit::default(),
         }
     }
 }
@@ -142,35 +152,39 @@ impl Pass<'_> {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         if self.is_trial {
-            self.gate.state().failed(true, None, "the last trial was given up");
+            self.breaker.state().failed(true, None, "the last trial was given up");
         }
+    }
+}
+
+impl Default for Circuit {
+    fn default() -> Self {
+        Self::Closed { failures: 0 }
     }
 }
 
 impl State {
     fn failed(&mut self, was_trial: bool, retry_after: Option<Duration>, why: &str) {
         let now = Instant::now();
-        // Requests that were under way when the gate shut say nothing new.
-        let is_shut = self.trial || self.shut_until.is_some_and(|until| until > now);
-        if was_trial || !is_shut {
-            self.failures = self.failures.saturating_add(1);
-            self.why = why.to_owned();
-            if self.failures >= FAILURES_TO_SHUT {
-                self.shut_for = (self.shut_for * 2).clamp(SHORTEST_SHUT, LONGEST_SHUT);
-                self.shut_until = Some(now + self.shut_for);
+        let open = |open_for: Duration| Circuit::Open { until: now + open_for, open_for };
+        let next = match self.circuit {
+            Circuit::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => {
+                Some(Circuit::Closed { failures: failures + 1 })
             }
+            Circuit::Closed { .. } => Some(open(SHORTEST_OPEN)),
+            Circuit::HalfOpen { open_for } if was_trial => Some(open((open_for * 2).min(LONGEST_OPEN))),
+            // Requests that were under way when the circuit opened say nothing new.
+            Circuit::Open { .. } | Circuit::HalfOpen { .. } => None,
+        };
+        if next.is_some() || retry_after.is_some() {
+            why.clone_into(&mut self.why);
         }
-        if was_trial {
-            self.trial = false;
-        }
-        if let Some(wait) = retry_after {
-            self.unwanted_until = self.unwanted_until.max(Some(now + wait));
-            self.why = why.to_owned();
-        }
+        self.circuit = next.unwrap_or(self.circuit);
+        self.unwanted_until = self.unwanted_until.max(retry_after.map(|wait| now + wait));
     }
 }
 
-impl App for Gate {
+impl App for CircuitBreaker {
     fn hand_over<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<Answer, AppError>> {
         Box::pin(self.through(event))
     }
@@ -242,7 +256,7 @@ mod tests {
 
     struct Test {
         app: Arc<Scripted>,
-        gate: Gate,
+        breaker: CircuitBreaker,
         event: Event,
     }
 
@@ -253,20 +267,20 @@ mod tests {
 
         fn with_concurrency(app: Scripted, concurrency: usize) -> Self {
             let app = Arc::new(app);
-            let gate = Gate::new("app", app.clone(), concurrency, Duration::from_secs(30));
-            Self { app, gate, event: event() }
+            let breaker = CircuitBreaker::new("app".to_owned(), app.clone(), concurrency, Duration::from_secs(30));
+            Self { app, breaker, event: event() }
         }
 
         async fn ask(&self) -> Result<Answer, AppError> {
-            self.gate.hand_over(&self.event).await
+            self.breaker.hand_over(&self.event).await
         }
 
         fn asked(&self) -> usize {
             self.app.asked.swap(0, Ordering::SeqCst)
         }
 
-        async fn shut(&self) {
-            for _ in 0..FAILURES_TO_SHUT {
+        async fn open(&self) {
+            for _ in 0..FAILURES_TO_OPEN {
                 self.ask().await.expect_err("unavailable");
             }
             assert_eq!(self.asked(), 5);
@@ -302,27 +316,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_shut_for_a_second_then_twice_as_long_up_to_a_minute() {
+    async fn it_is_open_for_a_second_then_twice_as_long_up_to_a_minute() {
         let test = Test::new(Scripted::default());
-        test.shut().await;
+        test.open().await;
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             advance(Duration::from_secs(seconds) - Duration::from_millis(10)).await;
-            test.ask().await.expect_err("shut");
-            assert_eq!(test.asked(), 0, "still shut after {seconds} s");
+            test.ask().await.expect_err("open");
+            assert_eq!(test.asked(), 0, "still open after {seconds} s");
             advance(Duration::from_millis(10)).await;
             test.ask().await.expect_err("trial");
             assert_eq!(test.asked(), 1, "one trial after {seconds} s");
         }
-        advance(LONGEST_SHUT).await;
+        advance(LONGEST_OPEN).await;
         test.app.works.store(true, Ordering::SeqCst);
         for _ in 0..3 {
-            test.ask().await.expect("open again");
+            test.ask().await.expect("closed again");
         }
         test.asked();
         // It begins anew.
         test.app.works.store(false, Ordering::SeqCst);
-        test.shut().await;
-        advance(SHORTEST_SHUT).await;
+        test.open().await;
+        advance(SHORTEST_OPEN).await;
         test.ask().await.expect_err("trial");
         assert_eq!(test.asked(), 1);
     }
@@ -330,27 +344,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_one_tries_whether_the_application_is_back() {
         let test = Test::new(Scripted { takes: Duration::from_secs(1), ..Scripted::default() });
-        test.shut().await;
-        advance(SHORTEST_SHUT).await;
+        test.open().await;
+        advance(SHORTEST_OPEN).await;
         test.app.works.store(true, Ordering::SeqCst);
         let answers = futures_util::future::join_all((0..20).map(|_| test.ask())).await;
         assert_eq!(test.asked(), 1);
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
-        test.ask().await.expect("open again");
+        test.ask().await.expect("closed again");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_trial_that_is_given_up_does_not_shut_it_for_ever() {
+    async fn a_trial_that_is_given_up_does_not_leave_it_half_open() {
         let test = Test::new(Scripted { takes: Duration::from_secs(10), ..Scripted::default() });
-        test.shut().await;
-        advance(SHORTEST_SHUT).await;
+        test.open().await;
+        advance(SHORTEST_OPEN).await;
         timeout(Duration::from_secs(1), test.ask()).await.expect_err("given up");
         assert_eq!(test.asked(), 1);
-        test.ask().await.expect_err("shut");
+        test.ask().await.expect_err("open");
         assert_eq!(test.asked(), 0);
         test.app.works.store(true, Ordering::SeqCst);
-        advance(SHORTEST_SHUT * 2).await;
-        test.ask().await.expect("open again");
+        advance(SHORTEST_OPEN * 2).await;
+        test.ask().await.expect("closed again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -358,9 +372,9 @@ mod tests {
         let test = Test::new(Scripted { takes: Duration::from_millis(10), ..Scripted::default() });
         futures_util::future::join_all((0..60).map(|_| test.ask())).await;
         test.asked();
-        advance(SHORTEST_SHUT).await;
+        advance(SHORTEST_OPEN).await;
         test.ask().await.expect_err("trial");
-        assert_eq!(test.asked(), 1, "it was shut for the shortest time only");
+        assert_eq!(test.asked(), 1, "it was open for the shortest time only");
     }
 
     #[tokio::test(start_paused = true)]
@@ -383,11 +397,11 @@ mod tests {
         };
         assert_eq!((test.asked(), retry_after), (0, Some(Duration::from_millis(500))));
         advance(Duration::from_secs(1)).await;
-        test.ask().await.expect("open again");
+        test.ask().await.expect("closed again");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_does_not_shut_it() {
+    async fn a_refusal_does_not_open_it() {
         let test = Test::new(Scripted { refuses: true, ..Scripted::default() });
         for _ in 0..20 {
             let error = test.ask().await.expect_err("refused");

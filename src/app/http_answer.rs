@@ -11,7 +11,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::AppError;
+use super::application::AppError;
 use crate::printable::one_line;
 use crate::verdict::Status;
 
