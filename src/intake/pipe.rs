@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use crate::disposition::EX_TEMPFAIL;
-use crate::mail::Content;
+use crate::mail::{Content, ContentBuilder};
 use crate::outcome::Outcome;
 use crate::verdict::{Status, Verdict};
 
@@ -15,7 +15,7 @@ use crate::verdict::{Status, Verdict};
 /// Line ends become CRLF if the first line ends with LF alone: the event's id and DKIM's body hash must not depend on
 /// whether master.cf says `eol=\r\n`. An empty input is an error: Postfix never hands over an empty message.
 pub fn read_message(input: &mut dyn Read, limit: u64, overflow_directory: &Path) -> io::Result<Content> {
-    let mut message = Collected { head: Vec::new(), overflow: None, limit, overflow_directory };
+    let mut message = ContentBuilder::new(limit, overflow_directory);
     let mut buffer = vec![0; 64 * 1024];
     let mut line_ends = None;
     loop {
@@ -27,14 +27,18 @@ pub fn read_message(input: &mut dyn Read, limit: u64, overflow_directory: &Path)
         };
         let chunk = &buffer[..length];
         if line_ends.is_none() {
-            line_ends = first_line_end(message.head.last().copied(), chunk);
+            line_ends = first_line_end(message.last(), chunk);
         }
         match line_ends {
-            Some(LineEnd::Lf) => message.push_with_crlf(chunk)?,
+            Some(LineEnd::Lf) => push_with_crlf(&mut message, chunk)?,
             Some(LineEnd::Crlf) | None => message.push(chunk)?,
         }
     }
-    message.finish()
+    let content = message.finish();
+    match content.size() {
+        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "standard input is empty")),
+        _ => Ok(content),
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -49,53 +53,17 @@ fn first_line_end(before: Option<u8>, chunk: &[u8]) -> Option<LineEnd> {
     Some(if previous == Some(b'\r') { LineEnd::Crlf } else { LineEnd::Lf })
 }
 
-struct Collected<'a> {
-    head: Vec<u8>,
-    overflow: Option<(std::fs::File, u64)>,
-    limit: u64,
-    overflow_directory: &'a Path,
-}
-
-impl Collected<'_> {
-    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let room = usize::try_from(self.limit).unwrap_or(usize::MAX).saturating_sub(self.head.len());
-        let (head, rest) = bytes.split_at(bytes.len().min(room));
-        self.head.extend_from_slice(head);
-        if rest.is_empty() {
-            return Ok(());
-        }
-        if self.overflow.is_none() {
-            self.overflow = Some((tempfile::tempfile_in(self.overflow_directory)?, 0));
-        }
-        if let Some((file, size)) = &mut self.overflow {
-            file.write_all(rest)?;
-            *size += rest.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn push_with_crlf(&mut self, bytes: &[u8]) -> io::Result<()> {
-        for line in bytes.split_inclusive(|&b| b == b'\n') {
-            match line {
-                [text @ .., b'\n'] => {
-                    self.push(text.strip_suffix(b"\r").unwrap_or(text))?;
-                    self.push(b"\r\n")?;
-                }
-                text => self.push(text)?,
+fn push_with_crlf(message: &mut ContentBuilder, octets: &[u8]) -> io::Result<()> {
+    for line in octets.split_inclusive(|&b| b == b'\n') {
+        match line {
+            [text @ .., b'\n'] => {
+                message.push(text.strip_suffix(b"\r").unwrap_or(text))?;
+                message.push(b"\r\n")?;
             }
+            text => message.push(text)?,
         }
-        Ok(())
     }
-
-    fn finish(self) -> io::Result<Content> {
-        if self.head.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "standard input is empty"));
-        }
-        Ok(match self.overflow {
-            None => Content::whole(self.head),
-            Some((file, size)) => Content::with_overflow(self.head, file, size),
-        })
-    }
+    Ok(())
 }
 
 /// Writes one line a recipient and gives the exit status.

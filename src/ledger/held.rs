@@ -1,7 +1,7 @@
 //! The copies kept back. The directory is the truth: no database is asked, so that mail can be held while it is out of order.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::{Ledger, held_json};
 use crate::durable::{self, Access, Part};
 use crate::event_id::EventId;
-use crate::mail::{Content, Envelope, Message, Recipient};
+use crate::mail::{Content, ContentBuilder, Envelope, Message, Recipient};
 
 /// The message as it came in, in the directory of a copy.
 pub(super) const MESSAGE: &str = "message.eml";
@@ -204,18 +204,9 @@ fn read_record(shared: &Shared, id: &EventId) -> Result<Option<HeldRecord>, Ledg
 
 /// As intake hands a message over: what is over the size limit stays in a file without a name.
 fn read_content(shared: &Shared, path: &Path) -> io::Result<Content> {
-    let limit = shared.settings().message_size;
-    let mut file = File::open(path)?;
-    let size = file.metadata()?.len();
-    let mut head = Vec::with_capacity(usize::try_from(size.min(limit)).unwrap_or_default());
-    (&file).take(limit).read_to_end(&mut head)?;
-    if size <= limit {
-        return Ok(Content::whole(head));
-    }
-    let mut rest = tempfile::tempfile_in(&shared.paths.state_dir)?;
-    let length = io::copy(&mut file, &mut rest)?;
-    rest.rewind()?;
-    Ok(Content::with_overflow(head, rest, length))
+    let mut content = ContentBuilder::new(shared.settings().message_size, &shared.paths.state_dir);
+    io::copy(&mut File::open(path)?, &mut content)?;
+    Ok(content.finish())
 }
 
 /// Moves a copy out of sight first, so that no reader sees half of it. False if it is not there.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,11 +27,11 @@ impl Content {
         Self { head, overflow: None, size }
     }
 
-    /// A too large message: its beginning, and a file that holds `rest` more octets.
-    pub fn with_overflow(head: impl Into<Bytes>, file: File, rest: u64) -> Self {
+    /// A message whose rest, where there is any, went to a file.
+    pub fn with_overflow(head: impl Into<Bytes>, overflow: Overflow) -> Self {
         let head = head.into();
-        let size = head.len() as u64 + rest;
-        Self { head, overflow: Some(Arc::new(file)), size }
+        let size = head.len() as u64 + overflow.size;
+        Self { head, overflow: overflow.file.map(Arc::new), size }
     }
 
     /// The bytes in memory: all of the message, unless [`Content::is_too_large`].
@@ -76,27 +77,119 @@ impl Content {
     }
 }
 
+/// What is over the size limit, on its way into a file without a name.
+#[derive(Debug)]
+pub struct Overflow {
+    directory: PathBuf,
+    file: Option<File>,
+    size: u64,
+}
+
+impl Overflow {
+    /// Nothing yet; the file will be made in this directory.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), file: None, size: 0 }
+    }
+
+    /// Takes more octets.
+    ///
+    /// # Errors
+    /// The directory or its disk cannot take them.
+    pub fn push(&mut self, octets: &[u8]) -> io::Result<()> {
+        if octets.is_empty() {
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(tempfile::tempfile_in(&self.directory)?),
+        };
+        file.write_all(octets)?;
+        self.size += octets.len() as u64;
+        Ok(())
+    }
+}
+
+/// A message that comes in piece by piece: so much of it in memory, the rest in a file.
+#[derive(Debug)]
+pub struct ContentBuilder {
+    head: Vec<u8>,
+    limit: usize,
+    overflow: Overflow,
+}
+
+impl ContentBuilder {
+    /// At most `limit` octets stay in memory; what is over them goes to a file in `directory`.
+    pub fn new(limit: u64, directory: impl Into<PathBuf>) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Self { head: Vec::new(), limit, overflow: Overflow::new(directory) }
+    }
+
+    /// Takes more octets.
+    ///
+    /// # Errors
+    /// The directory or its disk cannot take what is over the limit.
+    pub fn push(&mut self, octets: &[u8]) -> io::Result<()> {
+        let room = self.limit.saturating_sub(self.head.len());
+        let (head, rest) = octets.split_at(octets.len().min(room));
+        self.head.extend_from_slice(head);
+        self.overflow.push(rest)
+    }
+
+    /// The last octet so far.
+    pub fn last(&self) -> Option<u8> {
+        self.head.last().copied()
+    }
+
+    /// The message.
+    pub fn finish(self) -> Content {
+        Content::with_overflow(self.head, self.overflow)
+    }
+}
+
+impl Write for ContentBuilder {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.push(octets)?;
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use super::*;
 
-    use super::Content;
+    fn too_large() -> Content {
+        let mut builder = ContentBuilder::new(5, std::env::temp_dir());
+        for piece in ["he", "ad t", "ail"] {
+            builder.push(piece.as_bytes()).expect("write");
+        }
+        builder.finish()
+    }
 
     #[test]
     fn a_line_end_at_the_end_is_found_in_memory_and_on_disk() {
         assert!(Content::whole(&b"a\r\n"[..]).ends_with_line_end());
         assert!(!Content::whole(&b"a\r\nb"[..]).ends_with_line_end());
         assert!(!Content::whole(&b""[..]).ends_with_line_end());
-        let mut file = tempfile::tempfile().expect("temporary file");
-        file.write_all(b"tail\n").expect("write");
-        assert!(Content::with_overflow(&b"head"[..], file, 5).ends_with_line_end());
+        let mut overflow = Overflow::new(std::env::temp_dir());
+        overflow.push(b"tail\n").expect("write");
+        assert!(Content::with_overflow(&b"head"[..], overflow).ends_with_line_end());
+    }
+
+    #[test]
+    fn a_message_up_to_the_limit_stays_in_memory() {
+        let mut builder = ContentBuilder::new(4, std::env::temp_dir());
+        builder.push(b"head").expect("write");
+        assert!(!builder.finish().is_too_large());
     }
 
     #[test]
     fn a_too_large_message_is_written_whole_and_more_than_once() {
-        let mut file = tempfile::tempfile().expect("temporary file");
-        file.write_all(b"tail").expect("write");
-        let content = Content::with_overflow(&b"head "[..], file, 4);
+        let content = too_large();
+        assert_eq!(content.head().as_ref(), b"head ");
         assert_eq!(content.size(), 9);
         assert!(!content.ends_with_line_end());
         for _ in 0..2 {

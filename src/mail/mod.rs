@@ -12,7 +12,7 @@ pub mod lexical;
 mod message;
 
 pub use address::Address;
-pub use content::Content;
+pub use content::{Content, ContentBuilder, Overflow};
 pub use domain::{canonical_domain, comparable_domain, is_same_domain};
 pub use envelope::{Client, Envelope, Recipient, Sender};
 pub use header::{ContentType, Field, NamedAddress};

@@ -1,7 +1,7 @@
 //! DKIM signatures, good and bad, as a message carries them.
 
 use mailhatch::auth::{AuthResult, Authenticator};
-use mailhatch::mail::{Content, Message};
+use mailhatch::mail::{Content, Message, Overflow};
 use proptest::prelude::*;
 
 use super::signer::{Key, Tags, sign};
@@ -117,7 +117,9 @@ async fn a_message_whose_body_is_not_in_memory_is_not_verified() {
     let key = Key::ed25519();
     let server = NameServer::start(Zone::new().txt("s._domainkey.example.org", &key.record()));
     let text = sign(&key, &Tags::ed25519("example.org"), MAIL);
-    let content = Content::with_overflow(text, tempfile::tempfile().unwrap(), 1);
+    let mut overflow = Overflow::new(std::env::temp_dir());
+    overflow.push(b"x").unwrap();
+    let content = Content::with_overflow(text, overflow);
     let found = authenticator(&server).examine(&envelope("jane@example.org", ""), &Message::parse(content)).await;
     assert_eq!((found.dkim[0].result, proven(&found).as_str()), (AuthResult::Policy, "nobody / nobody"));
 }

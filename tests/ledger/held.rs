@@ -1,13 +1,12 @@
 //! Copies kept back.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use mailhatch::ledger::{HeldCopy, Ledger};
-use mailhatch::mail::{Client, Content, Envelope, Message, Recipient, Sender};
+use mailhatch::mail::{Client, Content, ContentBuilder, Envelope, Message, Recipient, Sender};
 
 use super::{config, id, ledger};
 
@@ -107,9 +106,9 @@ async fn a_too_large_message_is_kept_and_read_whole() {
     let state = tempfile::tempdir().expect("directory");
     let ledger = Ledger::new(&config(state.path(), "[limits]\nmessage_size = \"10KiB\"\n"));
     let (head, rest) = (vec![b'h'; 10 * 1024], vec![b'r'; 100_000]);
-    let mut file = tempfile::tempfile().expect("file");
-    file.write_all(&rest).expect("written");
-    hold(&ledger, 1, Content::with_overflow(head.clone(), file, rest.len() as u64)).await;
+    let mut builder = ContentBuilder::new(head.len() as u64, state.path());
+    builder.push(&[head.as_slice(), &rest].concat()).expect("written");
+    hold(&ledger, 1, builder.finish()).await;
     let (record, content) = ledger.held_read(&id(1)).await.expect("read").expect("there");
     assert_eq!((record.size, content.size(), content.is_too_large()), (110_240, 110_240, true));
     let mut whole = Vec::new();

@@ -1,8 +1,7 @@
 //! One connection: does what its session says, with a socket, clocks, the memory budget and a delivery.
 
 use std::any::Any;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use crate::crash_point::crash_point;
 use crate::intake::budget::Reservation;
 use crate::intake::shutdown::Shutdown;
 use crate::log_line::{Level, LogLine};
-use crate::mail::Content;
+use crate::mail::{Content, Overflow};
 use crate::outcome::Outcome;
 
 /// Octets to reserve for a message whose size the client does not declare, and to add where it is larger than declared.
@@ -37,7 +36,7 @@ pub(super) struct Connection<S> {
     context: Arc<ServerContext>,
     shutdown: Shutdown,
     reservation: Option<Reservation>,
-    overflow: Option<File>,
+    overflow: Option<Overflow>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -166,17 +165,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes what is over `limits.message_size` to a file without a name, so that a too large message can be held whole:
     /// that it is too large is our verdict, never a bounce of the MTA.
     async fn keep_overflow(&mut self, octets: Bytes) {
-        let (file, directory) = (self.overflow.take(), self.context.settings.state_dir.clone());
-        let write = tokio::task::spawn_blocking(move || {
-            let mut file = match file {
-                Some(file) => file,
-                None => tempfile::tempfile_in(&directory)?,
-            };
-            file.write_all(&octets)?;
-            Ok::<_, io::Error>(file)
-        });
+        let overflow = self.overflow.take();
+        let mut overflow = overflow.unwrap_or_else(|| Overflow::new(&self.context.settings.state_dir));
+        let write = tokio::task::spawn_blocking(move || overflow.push(&octets).map(|()| overflow));
         match write.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(file) => self.overflow = Some(file),
+            Ok(overflow) => self.overflow = Some(overflow),
             Err(error) => {
                 let directory = self.context.settings.state_dir.display();
                 let detail = format!("cannot keep a message over limits.message_size in {directory}: {error}");
@@ -201,14 +194,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Hands a message on: a panic costs this message an answer of 451 and nothing else, and a client that goes away does not
     /// stop the delivery, because nothing is read from it meanwhile. A task of its own would cost a message two more wake-ups.
     async fn deliver(&mut self, transaction: Transaction) {
-        let Transaction { envelope, mut content, rest } = transaction;
+        let Transaction { envelope, mut content, rest: _ } = transaction;
         let mut reservation = self.reservation.take();
         if let Some(reservation) = &mut reservation {
             content.shrink_to_fit();
             reservation.shrink_to(content.len() as u64);
         }
         let content = match self.overflow.take() {
-            Some(file) => Content::with_overflow(content, file, rest),
+            Some(overflow) => Content::with_overflow(content, overflow),
             None => Content::whole(content),
         };
         let (recipients, queue_id) = (envelope.recipients.len(), envelope.queue_id.clone());
