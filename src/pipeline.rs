@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::app::Apps;
 use crate::auth::{Authentication, Authenticator};
 use crate::config::{Config, ConfigError, Unproven};
-use crate::event_id::EventId;
+use crate::event_id::{EventId, MessageDigest};
 use crate::intake::Deliver;
 use crate::ledger::Ledger;
 use crate::log_line::{Level, LogLine};
@@ -34,6 +34,9 @@ use crate::screen::{Screen, Screened};
 use crate::telemetry::{Telemetry, TimedStep};
 use crate::trail::{Step, Trail};
 use crate::verdict::{Deferral, Rejection, Verdict};
+
+/// A message up to this size in octets is read where it comes in; a larger one on a thread that may be busy for a while.
+const READ_AT_ONCE: u64 = 64 * 1024;
 
 /// All modules under one configuration.
 #[derive(Debug)]
@@ -48,14 +51,30 @@ pub struct Engine {
     telemetry: Arc<Telemetry>,
 }
 
-/// One message and what is found out about it once for all its recipients.
+/// A message on its way.
 struct MessageContext {
     envelope: Arc<Envelope>,
     message: Message,
+    digest: MessageDigest,
     deadline: Instant,
     screened: Screened,
     screen_steps: Vec<Step>,
+    /// Whose it is, for each recipient in their order.
+    routed: Vec<Routed>,
     authentication: OnceCell<Arc<Authentication>>,
+}
+
+impl MessageContext {
+    /// Each recipient with what routing found for it.
+    fn recipients(&self) -> impl Iterator<Item = (&Recipient, &Routed)> {
+        self.envelope.recipients.iter().zip(&self.routed)
+    }
+}
+
+/// Whose a message is, and how that was found.
+struct Routed {
+    route: Result<Route, Unrouted>,
+    steps: Vec<Step>,
 }
 
 /// What should become of a message for one recipient, before anything is done.
@@ -123,40 +142,95 @@ impl Engine {
     }
 
     /// What would become of a message, with every step, if the application said yes. Changes nothing, writes to nobody.
-    pub async fn explain(&self, envelope: Envelope, content: Content) -> Vec<Explanation> {
-        let context = self.context(envelope, content, Trail::kept());
+    ///
+    /// # Errors
+    /// The message cannot be read, or reading it panics.
+    pub async fn explain(&self, envelope: Envelope, content: Content) -> Result<Vec<Explanation>, Deferral> {
+        let context = self.read(Arc::new(envelope), content, self.deadline(), Trail::kept)?;
         let mut explanations = Vec::new();
-        for recipient in &context.envelope.recipients {
+        for (recipient, routed) in context.recipients() {
             let mut trail = Trail::kept();
-            let decided = self.decide(&context, recipient, &mut trail).await;
-            explanations.push(self.preview(&context, recipient, decided, trail).await);
+            let decided = self.decide(&context, recipient, routed, &mut trail).await;
+            explanations.push(self.preview(&context, recipient, routed, decided, trail).await);
         }
-        explanations
+        Ok(explanations)
     }
 
-    fn context(&self, envelope: Envelope, content: Content, mut trail: Trail) -> MessageContext {
-        let deadline = Instant::now() + self.config.limits.deadline;
-        let message = Message::parse(content);
-        let examine = || self.screen.examine(&envelope, &message, &mut trail);
-        let screened = self.telemetry.time(TimedStep::Screen, examine);
-        MessageContext {
-            envelope: Arc::new(envelope),
-            message,
-            deadline,
-            screened,
-            screen_steps: trail.into_steps(),
-            authentication: OnceCell::new(),
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.config.limits.deadline
+    }
+
+    /// All that reading a message comes to, once for all its recipients: what grows with its size, and waits for nothing.
+    fn read(
+        &self,
+        envelope: Arc<Envelope>,
+        content: Content,
+        deadline: Instant,
+        trail: fn() -> Trail,
+    ) -> Result<MessageContext, Deferral> {
+        let read = || {
+            let message = Message::parse(content);
+            let digest = MessageDigest::of(&message, envelope.queue_id.as_deref())
+                .map_err(|error| Deferral::local_state(format!("the message cannot be read again: {error}"), false))?;
+            let mut screening = trail();
+            let examine = || self.screen.examine(&envelope, &message, &mut screening);
+            let screened = self.telemetry.time(TimedStep::Screen, examine);
+            let route = |recipient| {
+                let mut routing = trail();
+                let find = || self.routes.find(&message, recipient, &mut routing);
+                let route = self.telemetry.time(TimedStep::Route, find);
+                Routed { route, steps: routing.into_steps() }
+            };
+            Ok(MessageContext {
+                routed: envelope.recipients.iter().map(route).collect(),
+                screen_steps: screening.into_steps(),
+                deadline,
+                authentication: OnceCell::new(),
+                envelope,
+                message,
+                digest,
+                screened,
+            })
+        };
+        // A panic is a bug of ours, which must not cost the message.
+        std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(Deferral::internal_error()))
+    }
+
+    /// The same; a large message must not keep a thread from all others meanwhile.
+    async fn read_aside(
+        self: &Arc<Self>,
+        envelope: Arc<Envelope>,
+        content: Content,
+        deadline: Instant,
+    ) -> Result<MessageContext, Deferral> {
+        if content.size() <= READ_AT_ONCE {
+            return self.read(envelope, content, deadline, Trail::off);
+        }
+        let engine = self.clone();
+        let reading = tokio::task::spawn_blocking(move || engine.read(envelope, content, deadline, Trail::off));
+        match timeout_at(deadline, reading).await {
+            Ok(read) => read.unwrap_or_else(|_| Err(Deferral::internal_error())),
+            Err(_) => Err(Deferral::deadline_missed("reading the message")),
         }
     }
 
-    async fn deliver_all(&self, envelope: Envelope, content: Content) -> Vec<Outcome> {
-        let started = Instant::now();
-        let context = self.context(envelope, content, Trail::off());
-        // Boxed, because joining moves them.
-        let each = context.envelope.recipients.iter().map(|recipient| Box::pin(self.deliver_to(&context, recipient)));
-        let outcomes = join_all(each).await;
+    async fn deliver_all(self: &Arc<Self>, envelope: Envelope, content: Content) -> Vec<Outcome> {
+        let (started, envelope) = (Instant::now(), Arc::new(envelope));
+        let context = self.read_aside(envelope.clone(), content, self.deadline()).await;
+        let outcomes = match &context {
+            Ok(context) => {
+                // Boxed, because joining moves them.
+                let deliver = |(recipient, routed)| Box::pin(self.deliver_to(context, recipient, routed));
+                join_all(context.recipients().map(deliver)).await
+            }
+            Err(deferral) => {
+                let deferred = |recipient| self.outcome_without_id(Verdict::Deferred(deferral.clone()), recipient);
+                envelope.recipients.iter().map(deferred).collect()
+            }
+        };
+        let message = context.as_ref().ok().map(|context| &context.message);
         for outcome in &outcomes {
-            self.telemetry.log(&log_line(&context, outcome, started.elapsed()));
+            self.telemetry.log(&log_line(&envelope, message, outcome, started.elapsed()));
             self.telemetry.count(outcome);
         }
         self.telemetry.observe(TimedStep::Total, started.elapsed());
@@ -164,33 +238,37 @@ impl Engine {
     }
 
     /// A panic costs one recipient's try, never the message: it is a bug, so it is deferred.
-    async fn deliver_to(&self, context: &MessageContext, recipient: &Recipient) -> Outcome {
+    async fn deliver_to(&self, context: &MessageContext, recipient: &Recipient, routed: &Routed) -> Outcome {
         let deliver = async {
-            let decided = self.decide(context, recipient, &mut Trail::off()).await;
+            let decided = self.decide(context, recipient, routed, &mut Trail::off()).await;
             self.execute(context, recipient, decided).await
         };
-        AssertUnwindSafe(deliver).catch_unwind().await.unwrap_or_else(|_| {
-            Outcome::new(Verdict::Deferred(Deferral::internal_error()), self.routes.mask(&recipient.address))
-        })
+        let done = AssertUnwindSafe(deliver).catch_unwind().await;
+        done.unwrap_or_else(|_| self.outcome_without_id(Verdict::Deferred(Deferral::internal_error()), recipient))
     }
 
     /// Decides. The order is the contract's: machine-made mail is set aside before it can be rejected.
-    async fn decide(&self, context: &MessageContext, recipient: &Recipient, trail: &mut Trail) -> Decided {
-        let message = &context.message;
-        let nobodys_id = || EventId::of("", &recipient.address, message);
+    async fn decide(
+        &self,
+        context: &MessageContext,
+        recipient: &Recipient,
+        routed: &Routed,
+        trail: &mut Trail,
+    ) -> Decided {
+        let nobodys_id = || EventId::of("", &recipient.address, &context.digest);
         if let Screened::SetAside(hit) = &context.screened {
             let decision = Decision::Ignore { rule: hit.rule, detail: hit.detail.clone() };
             return Decided { decision, destination: None, id: nobodys_id() };
         }
-        match self.telemetry.time(TimedStep::Route, || self.routes.find(message, recipient, trail)) {
+        match &routed.route {
             Ok(route) => {
-                let id = EventId::of(&route.mailbox.name.value, route.key.reveal(), message);
-                let destination = Some(Destination::of(&route));
-                Decided { decision: self.decide_routed(context, route, trail).await, destination, id }
+                let id = EventId::of(&route.mailbox.name.value, route.key.reveal(), &context.digest);
+                let destination = Some(Destination::of(route));
+                Decided { decision: self.decide_routed(context, route.clone(), trail).await, destination, id }
             }
             Err(unrouted) => {
-                let decision = Decision::Reject(unknown_address(&unrouted));
-                Decided { decision, destination: Destination::of_unrouted(&unrouted), id: nobodys_id() }
+                let decision = Decision::Reject(unknown_address(unrouted));
+                Decided { decision, destination: Destination::of_unrouted(unrouted), id: nobodys_id() }
             }
         }
     }
@@ -240,6 +318,7 @@ impl Engine {
         &self,
         context: &MessageContext,
         recipient: &Recipient,
+        routed: &Routed,
         decided: Decided,
         trail: Trail,
     ) -> Explanation {
@@ -268,6 +347,9 @@ impl Engine {
         };
         let authentication = context.authentication.get().into_iter().flat_map(|known| known.steps.clone());
         let mut steps = context.screen_steps.clone();
+        if !matches!(context.screened, Screened::SetAside(_)) {
+            steps.extend(routed.steps.clone());
+        }
         steps.extend(trail.into_steps());
         steps.extend(authentication);
         steps.extend(notice.as_ref().map(NoticePreview::step));
@@ -279,8 +361,12 @@ impl Engine {
         Outcome {
             id: Some(decided.id.clone()),
             destination: decided.destination.clone(),
-            ..Outcome::new(Verdict::Delivered, self.routes.mask(&recipient.address))
+            ..self.outcome_without_id(Verdict::Delivered, recipient)
         }
+    }
+
+    fn outcome_without_id(&self, verdict: Verdict, recipient: &Recipient) -> Outcome {
+        Outcome::new(verdict, self.routes.mask(&recipient.address))
     }
 }
 
@@ -300,13 +386,13 @@ fn unknown_address(unrouted: &Unrouted) -> Rejection {
     Rejection { rule: "unknown-address", reason: reason.to_owned() }
 }
 
-fn log_line(context: &MessageContext, outcome: &Outcome, delay: Duration) -> LogLine {
+fn log_line(envelope: &Envelope, message: Option<&Message>, outcome: &Outcome, delay: Duration) -> LogLine {
     let mut line = LogLine::new(Level::Info);
-    line.put_some("queue_id", context.envelope.queue_id.as_ref());
-    line.put_some("message_id", context.message.message_id());
-    line.put_some("sender", context.envelope.sender.as_text());
-    line.put_some("client", context.envelope.client.address);
-    line.put("size", context.message.size());
+    line.put_some("queue_id", envelope.queue_id.as_ref());
+    line.put_some("message_id", message.and_then(Message::message_id));
+    line.put_some("sender", envelope.sender.as_text());
+    line.put_some("client", envelope.client.address);
+    line.put_some("size", message.map(Message::size));
     line.put("delay", format_args!("{:.3}", delay.as_secs_f64()));
     line.followed_by(outcome.log_line())
 }

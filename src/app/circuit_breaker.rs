@@ -208,7 +208,7 @@ mod tests {
 
     use super::*;
     use crate::config::{AddressSource, Config};
-    use crate::event_id::EventId;
+    use crate::event_id::{EventId, MessageDigest};
     use crate::mail::{Client, Content, Envelope, Message, Recipient, Sender};
     use crate::route::{Key, Matched, Route};
 
@@ -294,7 +294,7 @@ mod tests {
         let message = Message::parse(Content::whole("Subject: x\r\n\r\n"));
         let matched = Matched { source: AddressSource::Envelope, address: "m+k@h".to_owned() };
         Event {
-            id: EventId::of("m", "k", &message),
+            id: EventId::of("m", "k", &MessageDigest::of(&message, None).expect("digest")),
             time: SystemTime::UNIX_EPOCH,
             route: Route {
                 mailbox: Arc::new(config.mailboxes[0].clone()),

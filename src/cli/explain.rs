@@ -81,6 +81,13 @@ pub(super) fn run(config: &Path, options: Options) -> u8 {
     };
     let explanations = runtime.block_on(engine.explain(envelope, content.clone()));
     runtime.shutdown_background();
+    let explanations = match explanations {
+        Ok(explanations) => explanations,
+        Err(deferral) => {
+            print_error(format_args!("{}: {}", options.file.display(), deferral.detail));
+            return FAILED;
+        }
+    };
     let message = Message::parse(content);
     let explanation = ExplainedMessage {
         message_id: message.message_id(),

@@ -62,8 +62,19 @@ impl Content {
     }
 
     /// Writes the whole message; several threads may do so at once.
+    ///
+    /// # Errors
+    /// `out` takes no more, or the part that is in a file cannot be read.
     pub fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(&self.head)?;
+        self.write_rest_to(out)
+    }
+
+    /// Writes what is not in memory.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn write_rest_to(&self, out: &mut dyn Write) -> io::Result<()> {
         let Some(file) = &self.overflow else { return Ok(()) };
         let mut left = self.size - self.head.len() as u64;
         let (mut offset, mut buffer) = (0, vec![0; 64 * 1024]);

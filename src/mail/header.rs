@@ -22,8 +22,18 @@ pub(super) struct FieldSpan {
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'m> {
     name: &'m [u8],
+    colon: &'m [u8],
     line: &'m [u8],
     start: usize,
+}
+
+/// A piece of a header, so that all pieces together are the header.
+#[derive(Clone, Copy, Debug)]
+pub enum HeaderPiece<'m> {
+    /// A field.
+    Field(Field<'m>),
+    /// What stands before, between or behind fields: an mbox line, garbage, the empty line at the end.
+    Other(&'m [u8]),
 }
 
 /// An address of a header field with its display name.
@@ -55,6 +65,7 @@ impl<'m> Field<'m> {
     pub(super) fn new(content: &'m [u8], span: FieldSpan) -> Self {
         Self {
             name: &content[span.start..span.name_end],
+            colon: &content[span.name_end..span.value_start],
             line: &content[span.value_start..span.end],
             start: span.start,
         }
@@ -70,6 +81,11 @@ impl<'m> Field<'m> {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
+    /// What stands between the name and its value: a colon, and the blanks before it (RFC 5322 section 4.5).
+    pub fn colon(&self) -> &'m [u8] {
+        self.colon
+    }
+
     /// Offset of the field in the message.
     pub fn start(&self) -> usize {
         self.start
@@ -82,6 +98,18 @@ impl<'m> Field<'m> {
             raw = rest;
         }
         raw
+    }
+
+    /// The value's octets unfolded: without the line ends within it (RFC 5322 section 2.2.3), all else kept.
+    pub fn unfolded(&self) -> Cow<'m, [u8]> {
+        let raw = self.raw();
+        if !raw.contains(&b'\n') {
+            return Cow::Borrowed(raw);
+        }
+        let lines = raw.split_inclusive(|&b| b == b'\n');
+        let text =
+            lines.map(|line| line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line)));
+        Cow::Owned(text.flatten().copied().collect())
     }
 
     /// The value unfolded (RFC 5322 section 2.2.3) and trimmed; bytes that are no UTF-8 become U+FFFD.

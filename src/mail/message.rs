@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::header::{self, FieldSpan};
-use super::{Content, ContentType, Field, NamedAddress};
+use super::{Content, ContentType, Field, HeaderPiece, NamedAddress};
 
 /// A message as it came in, with CRLF line ends where the MTA delivered it so.
 #[derive(Clone, Debug)]
@@ -48,6 +48,18 @@ impl Message {
     /// All fields in the order of the message, top to bottom (the newest trace field first).
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = Field<'_>> + ExactSizeIterator {
         self.fields.iter().map(|&span| Field::new(self.bytes(), span))
+    }
+
+    /// The header piece by piece, nothing left out.
+    pub fn header_pieces(&self) -> impl Iterator<Item = HeaderPiece<'_>> {
+        let bytes = self.bytes();
+        let ends = std::iter::once(0).chain(self.fields.iter().map(|span| span.end));
+        let starts = self.fields.iter().map(|span| span.start).chain(std::iter::once(self.body_start));
+        let fields = self.fields.iter().map(|&span| Some(Field::new(bytes, span))).chain(std::iter::once(None));
+        ends.zip(starts).zip(fields).flat_map(|((end, start), field)| {
+            let other = Some(&bytes[end..start]).filter(|other| !other.is_empty()).map(HeaderPiece::Other);
+            [other, field.map(HeaderPiece::Field)].into_iter().flatten()
+        })
     }
 
     /// All fields of one name, without regard to case.

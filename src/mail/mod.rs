@@ -15,5 +15,5 @@ pub use address::Address;
 pub use content::{Content, ContentBuilder, Overflow};
 pub use domain::{canonical_domain, comparable_domain, is_same_domain};
 pub use envelope::{Client, Envelope, Recipient, Sender};
-pub use header::{ContentType, Field, NamedAddress};
+pub use header::{ContentType, Field, HeaderPiece, NamedAddress};
 pub use message::Message;

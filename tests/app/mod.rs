@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use mailhatch::app::{App, Apps, Event};
 use mailhatch::config::{AddressSource, Config, ConfigError};
-use mailhatch::event_id::EventId;
+use mailhatch::event_id::{EventId, MessageDigest};
 use mailhatch::mail::{Client, Content, Envelope, Message, Recipient, Sender};
 use mailhatch::route::{Key, Matched, Route};
 
@@ -77,7 +77,7 @@ impl Setup {
         let address = mailbox.address.value.replace("%{key}", key);
         let recipient = Recipient { address: address.clone(), original: None };
         Event {
-            id: EventId::of(&mailbox.name.value, key, &message),
+            id: EventId::of(&mailbox.name.value, key, &MessageDigest::of(&message, None).unwrap()),
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_341_600_123),
             route: Route {
                 mailbox,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use mailhatch::auth::Authenticator;
 use mailhatch::config::Config;
-use mailhatch::event_id::EventId;
+use mailhatch::event_id::{EventId, MessageDigest};
 use mailhatch::ledger::Ledger;
 use mailhatch::mail::{Client, Content, Envelope, Message, Recipient, Sender};
 use mailhatch::notice::{NoticeOutcome, Notifier, Rejected};
@@ -122,7 +122,7 @@ impl Desk {
             },
             queue_id: None,
         };
-        let id = EventId::of("", &mail.recipient.address, &message);
+        let id = EventId::of("", &mail.recipient.address, &MessageDigest::of(&message, None).unwrap());
         let screened = self.screen.examine(&envelope, &message, &mut Trail::off());
         let rejected = Rejected {
             id: &id,

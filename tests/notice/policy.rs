@@ -1,6 +1,6 @@
 //! Who is written to, and the reason for everybody else.
 
-use mailhatch::event_id::EventId;
+use mailhatch::event_id::{EventId, MessageDigest};
 use mailhatch::mail::Sender;
 use mailhatch::notice::Rejected;
 
@@ -176,7 +176,7 @@ async fn what_explain_previews_is_what_happens() {
         };
         let authentication = async { std::sync::Arc::new(desk.authenticator.examine(&envelope, &message).await) };
         let rejected = Rejected {
-            id: &EventId::of("", &mail.recipient.address, &message),
+            id: &EventId::of("", &mail.recipient.address, &MessageDigest::of(&message, None).unwrap()),
             envelope: &envelope,
             message: &message,
             recipient: &mail.recipient,
