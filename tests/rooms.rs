@@ -11,6 +11,7 @@ mod intake;
 mod ledger;
 mod notice;
 mod pipeline;
+mod requirements;
 mod route;
 mod screen;
 mod support;

@@ -14,9 +14,10 @@ PATH=$PATH:/usr/sbin:/sbin
 as_root=''
 if [ "$(id -u)" -ne 0 ]; then as_root='sudo -n'; fi
 
-# Each program that is run, and its Debian package.
+# Each program that tests run, its Debian package, and the part that it belongs to: the word in #[needs(…)] and in
+# MAILHATCH_REQUIRE, which tests/support/parts.rs reads here. In the order of the parts.
 missing=''
-while read -r program package; do
+while read -r program package _; do
     if command -v "$program" >/dev/null 2>&1; then
         say "$program is there: $(command -v "$program")"
     else
@@ -24,18 +25,18 @@ while read -r program package; do
         case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
     fi
 done <<'PROGRAMS'
-postfix postfix
-postconf postfix
-smtp-source postfix
-opendkim opendkim
-opendkim-genkey opendkim-tools
-prometheus prometheus
-promtool prometheus
-opendkim-testmsg opendkim-tools
-openssl openssl
-/usr/lib/dovecot/dovecot-lda dovecot-core
-sievec dovecot-sieve
-python3 python3
+/usr/lib/dovecot/dovecot-lda  dovecot-core    dovecot
+sievec                        dovecot-sieve   dovecot
+opendkim                      opendkim        opendkim
+opendkim-genkey               opendkim-tools  opendkim
+opendkim-testmsg              opendkim-tools  opendkim
+openssl                       openssl         openssl
+postconf                      postfix         postfix
+postfix                       postfix         postfix
+smtp-source                   postfix         postfix
+prometheus                    prometheus      prometheus
+promtool                      prometheus      prometheus
+python3                       python3         python3
 PROGRAMS
 
 if [ -n "$missing" ]; then
@@ -57,6 +58,8 @@ if [ -n "$missing" ]; then
         # shellcheck disable=SC2086
         $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
     }
+    # Whether a test is ignored is decided when it is compiled.
+    touch "$(dirname "$0")/needs/src/lib.rs"
 fi
 
 version=$(postconf -d -h mail_version)

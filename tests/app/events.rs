@@ -13,6 +13,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{KEY, Setup};
+use crate::support::needs;
+use crate::support::parts::corpus;
 
 fn spool(parts: &str) -> Setup {
     Setup::new(&format!("kind = \"spool\"\npath = \"DIR\"\nparts = {parts}"), "")
@@ -245,11 +247,12 @@ fn any_bytes_are_an_event() {
     });
 }
 
+#[needs(corpus)]
 #[tokio::test]
 async fn every_mail_of_the_corpus_is_an_event() {
-    let Some(corpus) = std::env::var_os("MAILHATCH_CORPUS") else { return };
     let setup = spool("[\"body\", \"attachments\", \"raw\"]");
-    let mut folders = vec![std::path::PathBuf::from(corpus).join("mail")];
+    let mut folders = vec![corpus().join("mail")];
+    let mut mails = 0;
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
@@ -257,7 +260,9 @@ async fn every_mail_of_the_corpus_is_an_event() {
                 folders.push(path);
             } else {
                 assert!(is_written(&setup, fs::read(&path).unwrap()).await, "{}", path.display());
+                mails += 1;
             }
         }
     }
+    assert!(mails > 300, "only {mails} mails in the corpus");
 }

@@ -7,10 +7,12 @@ use proptest::prelude::*;
 use super::signer::{Key, Tags, sign};
 use super::{PATIENT, authenticator, config, envelope, message, proven};
 use crate::support::name_server::{NameServer, Zone};
+use crate::support::needs;
 
 const MAIL: &str =
     "From: Jane <jane@example.org>\r\nTo: x@example.com\r\nSubject:  Some   thing\r\n\r\nHello there.\r\n";
 
+#[needs(openssl)]
 #[tokio::test]
 async fn signatures_are_verified() {
     let (ed25519, rsa, small, tiny) = (Key::ed25519(), Key::rsa(2048), Key::rsa(1024), Key::rsa(768));

@@ -11,6 +11,7 @@ use mailhatch::auth::AuthResult;
 use super::signer::Key;
 use super::{authenticator, envelope, message};
 use crate::support::name_server::{NameServer, Zone};
+use crate::support::needs;
 
 const HEADER: &[(&str, &str)] = &[
     ("From", "Jane  Doe <jane@example.org>"),
@@ -21,6 +22,7 @@ const HEADER: &[(&str, &str)] = &[
 ];
 const BODY: &str = "Hello  there,  \r\n\r\n\ttabs\tand blanks \r\n \r\n\r\n";
 
+#[needs(opendkim, openssl)]
 #[tokio::test]
 async fn messages_signed_by_opendkim_are_verified() {
     let key = Key::rsa(2048);

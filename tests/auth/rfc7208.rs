@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use yaml_rust2::{Yaml, YamlLoader};
 
 use super::authenticator;
 use crate::support::name_server::{Fault, NameServer, Zone};
+use crate::support::needs;
+use crate::support::parts::corpus;
 
 /// Cases whose result we cannot give, with the reason: limits of mail-auth 0.13.3. None of them gives `pass`.
 const CANNOT: &[(&str, &str)] = &[
@@ -25,10 +26,10 @@ const SLASH: &str = "it ends a name at the first slash, also inside of the name:
 const UNUSABLE: &str =
     "a macro that expands to what DNS cannot carry is temperror to it, not a name that does not exist";
 
+#[needs(corpus)]
 #[tokio::test]
 async fn the_suite_of_rfc_7208_gives_the_expected_results() {
-    let Some(corpus) = std::env::var_os("MAILHATCH_CORPUS") else { return };
-    let path = PathBuf::from(corpus).join("spf/rfc7208-tests.yml");
+    let path = corpus().join("spf/rfc7208-tests.yml");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let scenarios = YamlLoader::load_from_str(&text).unwrap();
     let known: BTreeMap<&str, &str> = CANNOT.iter().copied().collect();

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::unistd::Uid;
 use tempfile::TempDir;
 
 use crate::support::config::{BASE, REPLY_ADDRESS, SPOOL};
+use crate::support::needs;
 use crate::support::service::{MAILHATCH, Place, Service};
 
 const MESSAGE: &[u8] = b"From: jane@example.org\r\nMessage-ID: <1@example.org>\r\n\r\nhello\r\n";
@@ -137,11 +137,10 @@ fn a_new_configuration_cannot_leave_the_sandbox() {
     assert_eq!((service.place.spooled().len(), entries(&outside)), (1, 0));
 }
 
-/// The tests' Postfix needs root, so there is root here.
+#[needs(root)]
 #[test]
 fn serve_that_began_as_root_becomes_the_owner_of_its_state() {
     const NOBODY: u32 = 65534;
-    assert!(Uid::effective().is_root(), "this test needs root");
     let place = place();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::create_dir(place.path().join("state")).unwrap();

@@ -17,11 +17,6 @@ use time::format_description::well_known::Rfc2822;
 use crate::support::http_server::{HttpServer, Reply};
 use crate::support::name_server::{NameServer, Zone};
 
-/// Whether Postfix is installed.
-pub fn has_postfix() -> bool {
-    Path::new("/usr/sbin/postconf").exists()
-}
-
 /// The site; the service ends with it.
 pub struct Site {
     directory: tempfile::TempDir,

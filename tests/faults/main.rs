@@ -25,12 +25,12 @@ mod site;
 #[allow(dead_code, clippy::wrong_self_convention, reason = "as above")]
 mod smtp;
 #[path = "../support/mod.rs"]
-#[allow(unused_imports, reason = "shared with the rooms' tests, which use more of it")]
 mod support;
 mod trouble;
 
 use campaign::{Plan, run};
 use site::Way;
+use support::needs;
 
 /// The seed of the small campaigns, which must be the same everywhere.
 const FIXED_SEED: u64 = 20_261_122;
@@ -48,11 +48,13 @@ fn full(way: Way, messages: usize) {
     run(Plan { way, seed, messages, per_second: if way == Way::Lmtp { 32 } else { 8 } }).print_and_judge();
 }
 
+#[needs(mounts, postfix, root)]
 #[test]
 fn small_campaign_over_lmtp() {
     run(Plan { way: Way::Lmtp, seed: FIXED_SEED, messages: 300, per_second: 8 }).print_and_judge();
 }
 
+#[needs(mounts, postfix, root)]
 #[test]
 fn small_campaign_over_pipe() {
     run(Plan { way: Way::Pipe, seed: FIXED_SEED, messages: 100, per_second: 3 }).print_and_judge();

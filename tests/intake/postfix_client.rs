@@ -1,20 +1,17 @@
 //! The service with a client that is not ours: Postfix's own load generator, where it is installed.
 
-use std::path::Path;
 use std::process::Command;
 
 use super::service::Service;
+use crate::support::needs;
+use crate::support::parts::find;
 
-const SMTP_SOURCE: &str = "/usr/sbin/smtp-source";
-
+#[needs(postfix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn smtp_source_hands_in_every_message() {
-    if !Path::new(SMTP_SOURCE).exists() {
-        return;
-    }
     let service = Service::start(|settings| settings.connections = 50);
     for once in [true, false] {
-        let mut command = Command::new(SMTP_SOURCE);
+        let mut command = Command::new(find("smtp-source").unwrap());
         // -L: LMTP; -d: connections are kept.
         command.args(["-L", "-s", "8", "-m", "200", "-l", "4000", "-f", "a@example.org", "-t", "u@example.com"]);
         if !once {

@@ -8,6 +8,8 @@ use mailhatch::ledger::{Begin, HeldCopy, Ledger, LedgerError};
 use mailhatch::mail::{Client, Content, Envelope, Message, Recipient, Sender};
 
 use super::{claimed, database, id, ledger};
+use crate::support::needs;
+use crate::support::parts::namespace;
 
 const MOUNTED: &str = "MAILHATCH_LEDGER_MOUNTED";
 
@@ -145,16 +147,10 @@ async fn check_tells_what_is_there() {
 /// Runs one of the tests below in a mount namespace of its own, with a small file system on the directory.
 fn in_a_small_file_system(test: &str, options: &str, then: &str) {
     let directory = tempfile::tempdir().expect("directory");
-    let namespace = if nix::unistd::geteuid().is_root() { "-m" } else { "-rm" };
     let script = format!("mount -t tmpfs -o {options} none \"$0\" && {then} exec \"$1\" --exact \"$2\" --nocapture");
     let program = std::env::current_exe().expect("this program");
-    let may = Command::new("unshare").args([namespace, "mount", "-t", "tmpfs", "none", "/mnt"]).output();
-    if !may.is_ok_and(|output| output.status.success()) {
-        // A container without that right; the rest of the tests does not need it.
-        return;
-    }
     let output = Command::new("unshare")
-        .args([namespace, "sh", "-c", &script])
+        .args([namespace(), "sh", "-c", &script])
         .args([directory.path(), &program, Path::new(test)])
         .env(MOUNTED, directory.path())
         .output()
@@ -163,6 +159,7 @@ fn in_a_small_file_system(test: &str, options: &str, then: &str) {
     assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }
 
+#[needs(mounts)]
 #[test]
 fn a_full_disk_defers_and_loses_nothing() {
     in_a_small_file_system("ledger::faults::on_a_full_disk", "size=1m", "");
@@ -210,6 +207,7 @@ async fn on_a_full_disk() {
     hold(&ledger, 1, 100).await.expect("held");
 }
 
+#[needs(mounts)]
 #[test]
 fn a_read_only_disk_defers() {
     in_a_small_file_system("ledger::faults::on_a_read_only_disk", "size=1m", "mount -o remount,ro none \"$0\" &&");

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and prints its result")]
 
 #[path = "../support/mod.rs"]
-#[allow(unused_imports, reason = "shared with the rooms' tests, which use more of it")]
 mod support;
 
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,7 @@
 //! Whatever a stranger writes, the notice stays one sound report to one address.
 
 use super::{Desk, Mail};
+use crate::support::needs;
 use crate::support::notice_reader::ReadNotice;
 
 /// A notice for a message of these bytes.
@@ -13,6 +14,7 @@ fn notice(message: impl Into<Vec<u8>>) -> (ReadNotice, String) {
     (read, String::from_utf8_lossy(&bytes).into_owned())
 }
 
+#[needs(python3)]
 #[test]
 fn headers_that_break_out_do_not() {
     let long = "x".repeat(100_000);
@@ -47,6 +49,7 @@ fn headers_that_break_out_do_not() {
     }
 }
 
+#[needs(python3)]
 #[test]
 fn recipients_and_reasons_that_break_out_do_not() {
     let long = format!("{}@mail.example.com", "x".repeat(5000));
@@ -73,6 +76,7 @@ fn recipients_and_reasons_that_break_out_do_not() {
     }
 }
 
+#[needs(python3)]
 #[test]
 fn a_placeholder_in_a_value_stays_what_it_is() {
     let desk = Desk::new();
@@ -91,6 +95,7 @@ mod any_message {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
+        #[needs(python3)]
         #[test]
         fn gets_a_sound_report(message in proptest::collection::vec(any::<u8>(), 0..600)) {
             // A message that happens to look machine-made gets none, and needs none.

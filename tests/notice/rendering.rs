@@ -3,8 +3,10 @@
 use mail_parser::{MessageParser, MimeHeaders, PartType};
 
 use super::{Desk, Mail};
+use crate::support::needs;
 use crate::support::notice_reader::ReadNotice;
 
+#[needs(python3)]
 #[test]
 fn every_field_of_a_notice() {
     let desk = Desk::with("from = \"Mail Desk <desk@mx.example.com>\"", "");
@@ -72,6 +74,7 @@ fn the_same_by_the_parser_of_the_house() {
     assert!(texts.count() >= 2);
 }
 
+#[needs(python3)]
 #[test]
 fn each_rule_has_its_status_and_its_advice() {
     let rows: &[(&str, &str, &str)] = &[
@@ -87,6 +90,7 @@ fn each_rule_has_its_status_and_its_advice() {
     }
 }
 
+#[needs(python3)]
 #[test]
 fn the_message_id_is_the_same_for_the_same_event_only() {
     let id = |mail: &Mail| ReadNotice::of(&Desk::new().notice(mail)).field("message-id").to_owned();
@@ -96,6 +100,7 @@ fn the_message_id_is_the_same_for_the_same_event_only() {
     assert_ne!(id(&Mail::jane()), id(&Mail::jane().to("other@mail.example.com", None)));
 }
 
+#[needs(python3)]
 #[test]
 fn a_message_without_an_id_has_a_notice_without_a_thread() {
     let read = ReadNotice::of(&Desk::new().notice(&Mail::jane().message("From: jane@example.org\r\n\r\nx\r\n")));
@@ -103,6 +108,7 @@ fn a_message_without_an_id_has_a_notice_without_a_thread() {
     assert!(read.fields("in-reply-to").is_empty() && read.fields("references").is_empty());
 }
 
+#[needs(python3)]
 #[test]
 fn international_addresses_are_reported_in_the_global_form() {
     let desk = Desk::new();

@@ -1,6 +1,7 @@
 //! The administrator's own words.
 
 use super::{Desk, Mail};
+use crate::support::needs;
 use crate::support::notice_reader::ReadNotice;
 
 /// The subject and the text of a notice, with these files in the directory.
@@ -20,6 +21,7 @@ fn from_germany() -> Mail {
     Mail::new("jane@example.org", "Accept-Language: de-AT, en;q=0.5\r\n")
 }
 
+#[needs(python3)]
 #[test]
 fn the_most_fitting_file_is_taken() {
     const OURS: &str = "Auto: your message was not delivered";
@@ -43,6 +45,7 @@ fn the_most_fitting_file_is_taken() {
     assert_eq!(words(all, &from_germany().rejected("too-large", "r")).0, "default de");
 }
 
+#[needs(python3)]
 #[test]
 fn files_of_all_sorts() {
     let bom = b"\xef\xbb\xbfSubject: Auto: nicht zugestellt\r\n\r\nGr\xc3\xbc\xc3\x9fe an {recipient}.\r\n{reason}\r\n{advice}\r\n";
@@ -76,6 +79,7 @@ fn files_of_all_sorts() {
     }
 }
 
+#[needs(python3)]
 #[test]
 fn a_broken_file_gives_way_to_the_next() {
     let files: &[(&str, &[u8])] = &[("unknown-address.txt", b"\xff"), ("default.txt", b"Subject: default\n\nx")];
@@ -109,6 +113,7 @@ fn check_names_what_is_wrong_with_the_files() {
     assert!(missing.len() == 1 && missing[0].starts_with("/nonexistent/templates (notice.templates)"), "{missing:?}");
 }
 
+#[needs(python3)]
 #[test]
 fn a_language_is_no_path() {
     let place = tempfile::tempdir().unwrap();
@@ -123,6 +128,7 @@ fn a_language_is_no_path() {
     }
 }
 
+#[needs(python3)]
 #[test]
 fn a_missing_directory_is_no_reason_to_be_silent() {
     let desk = Desk::with("templates = \"/nonexistent/templates\"", "");

@@ -2,7 +2,6 @@
 //!
 //! Only one gap can hand an event over twice: the application has acknowledged it, and the ledger does not know yet. No order
 //! of the two closes it, so the second request has the id of the first (`Idempotency-Key`), by which an application knows it.
-#![cfg(feature = "crash-points")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -10,6 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use super::*;
 use crate::app::WEBHOOK_SECRET;
 use crate::support::http_server::{HttpServer, Reply};
+use crate::support::needs;
 use crate::support::service::Lmtp;
 
 const JANE: &str = "jane@example.org";
@@ -121,6 +121,7 @@ fn assert_then(name: &str, app: App, then: Then, place: &Place, asked_before: us
     assert_eq!(place.held().len(), held, "{name}: copies held");
 }
 
+#[needs(crash_points)]
 #[test]
 fn serve_killed_at_each_step() {
     for (point, header, app, recipient, then) in ROWS {
@@ -135,6 +136,7 @@ fn serve_killed_at_each_step() {
     }
 }
 
+#[needs(crash_points)]
 #[test]
 fn pipe_killed_at_each_step() {
     let only_pipe = [
@@ -156,6 +158,7 @@ fn pipe_killed_at_each_step() {
 }
 
 /// What one way began, the other ends: they share the ledger.
+#[needs(crash_points)]
 #[test]
 fn pipe_knows_what_a_killed_service_delivered() {
     for (point, expected, asked) in
@@ -171,6 +174,7 @@ fn pipe_knows_what_a_killed_service_delivered() {
 }
 
 /// The other recipients of the message: what was recorded stays recorded, the rest is asked again, each under its own id.
+#[needs(crash_points)]
 #[test]
 fn two_recipients_and_a_kill_between_them() {
     for point in ["app-acknowledged", "delivery-recorded"] {
@@ -192,6 +196,7 @@ fn two_recipients_and_a_kill_between_them() {
 }
 
 /// A bug is as good as a kill, but the client is told.
+#[needs(crash_points)]
 #[test]
 fn a_panic_at_each_step_defers_and_the_next_try_does_the_same_as_after_a_kill() {
     for (point, header, app, recipient, then) in ROWS.iter().filter(|row| row.0 != "before-answer") {

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use super::*;
+use crate::support::needs;
 use crate::support::service::MAILHATCH;
 
 fn first_line(output: &std::process::Output) -> String {
@@ -50,6 +51,7 @@ fn the_configuration_is_not_shown_to_a_stranger() {
     assert!(!String::from_utf8_lossy(&all).contains("hush"));
 }
 
+#[needs(crash_points)]
 #[test]
 fn a_panic_defers() {
     let place = Place::new(&spool_config());

@@ -1,6 +1,7 @@
 //! Every verdict of the contract's table, by LMTP and by pipe.
 
 use super::*;
+use crate::support::needs;
 
 const JANE: &str = "jane@example.org";
 
@@ -111,6 +112,7 @@ fn two_keys_in_one_message_are_two_events() {
     assert_eq!(service.place.spooled().len(), 2);
 }
 
+#[needs(crash_points)]
 #[test]
 fn a_panic_costs_one_message() {
     let service = Service::start_in(Place::new(&spool_config()), &[("MAILHATCH_CRASH", "panic:before-app")]);

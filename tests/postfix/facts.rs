@@ -5,9 +5,11 @@ use crate::instance::Postfix;
 use crate::service::DOMAIN;
 use crate::smtp::{Client, Submission};
 use crate::stubs::{KEYWORDS, Recorder, Sink, write_program};
+use crate::support::needs;
 
 const MESSAGE: &str = "From: Jane <jane@example.org>\r\nSubject: hello\r\n\r\ntext\r\n";
 
+#[needs(postfix, root)]
 #[test]
 fn pipe_arguments_arrive_whole() {
     let v6 = Client { address: "2001:db8::7", name: "[UNAVAILABLE]", helo: "[IPv6:2001:db8::7]" };
@@ -65,6 +67,7 @@ fn pipe_arguments_arrive_whole() {
     }
 }
 
+#[needs(postfix, root)]
 #[test]
 fn pipe_starts_one_process_for_each_recipient() {
     let recorder = Recorder::start("exit 0");
@@ -76,6 +79,7 @@ fn pipe_starts_one_process_for_each_recipient() {
     assert_eq!(recipients, ["--recipient=a+1@mail.example.com", "--recipient=a+2@mail.example.com"]);
 }
 
+#[needs(postfix, root)]
 #[test]
 fn the_original_recipient_is_what_stood_before_an_alias() {
     let recorder = Recorder::start_with("exit 0", |postfix| {
@@ -121,6 +125,7 @@ pub fn assert_unchanged(arrived: &[u8], sent: &[u8]) {
     assert!(trace.split_inclusive('\n').all(|line| line.ends_with("\r\n")), "{}", trace.escape_debug());
 }
 
+#[needs(postfix, root)]
 #[test]
 fn pipe_changes_no_byte() {
     let recorder = Recorder::start("exit 0");
@@ -130,6 +135,7 @@ fn pipe_changes_no_byte() {
     assert_unchanged(&arrived, &sent);
 }
 
+#[needs(postfix, root)]
 #[test]
 fn no_end_of_the_program_bounces() {
     let rows = [
@@ -154,6 +160,7 @@ fn no_end_of_the_program_bounces() {
     }
 }
 
+#[needs(postfix, root)]
 #[test]
 fn a_program_over_the_time_limit_does_not_bounce() {
     let recorder = Recorder::start_with("sleep 100", |postfix| postfix.set(&["mailhatch_time_limit=1s"]));
@@ -163,6 +170,7 @@ fn a_program_over_the_time_limit_does_not_bounce() {
     assert!(!recorder.postfix.bounced());
 }
 
+#[needs(postfix, root)]
 #[test]
 fn with_pipe_a_wish_for_a_success_report_is_not_taken() {
     let wish =
@@ -178,6 +186,7 @@ fn with_pipe_a_wish_for_a_success_report_is_not_taken() {
     assert!(report.message.contains("Successful Mail Delivery Report"), "{}", report.message);
 }
 
+#[needs(postfix, root)]
 #[test]
 fn lmtp_tells_of_the_client_the_queue_id_and_the_original_recipient() {
     let sink = Sink::start(KEYWORDS, "250 2.0.0 delivered");
@@ -198,6 +207,7 @@ fn lmtp_tells_of_the_client_the_queue_id_and_the_original_recipient() {
     }
 }
 
+#[needs(postfix, root)]
 #[test]
 fn lmtp_changes_no_byte() {
     let sink = Sink::start(KEYWORDS, "250 2.0.0 delivered");
@@ -219,6 +229,7 @@ fn find(bytes: &[u8], part: &[u8]) -> usize {
     at.unwrap_or_else(|| panic!("no {} in:\n{}", part.escape_ascii(), bytes.escape_ascii()))
 }
 
+#[needs(postfix, root)]
 #[test]
 fn no_lmtp_reply_bounces() {
     for reply in ["550 5.1.1 no such user", "554 5.3.0 error", "451 4.3.0 later"] {
@@ -230,6 +241,7 @@ fn no_lmtp_reply_bounces() {
     }
 }
 
+#[needs(postfix, root)]
 #[test]
 fn with_dsn_advertised_no_success_report_is_mailed() {
     let wish =
@@ -247,6 +259,7 @@ fn with_dsn_advertised_no_success_report_is_mailed() {
     assert!(report.message.contains("Action: relayed"), "{}", report.message);
 }
 
+#[needs(postfix, root)]
 #[test]
 fn lmtp_carries_smtputf8() {
     let sink = Sink::start(KEYWORDS, "250 2.0.0 delivered");
@@ -256,6 +269,7 @@ fn lmtp_carries_smtputf8() {
     assert!(seen.contains("SMTPUTF8"), "{seen}");
 }
 
+#[needs(postfix, root)]
 #[test]
 fn a_subdomain_of_a_wired_domain_is_not_ours() {
     let sink = Sink::start(KEYWORDS, "250 2.0.0 delivered");
@@ -267,6 +281,7 @@ fn a_subdomain_of_a_wired_domain_is_not_ours() {
     sink.postfix.wait_for("the subdomain to be taken", || sink.postfix.submit(&below).ok());
 }
 
+#[needs(postfix, root)]
 #[test]
 fn one_address_of_a_local_domain() {
     let local = |postfix: &Postfix| postfix.set(&["mydestination=gitlab.example.com"]);
@@ -278,6 +293,7 @@ fn one_address_of_a_local_domain() {
     assert!(refused.reply.contains("User unknown"), "{refused:?}");
 }
 
+#[needs(postfix, root)]
 #[test]
 fn a_domain_beside_other_virtual_mailboxes() {
     let sites_own = |postfix: &Postfix| {
@@ -293,6 +309,7 @@ fn a_domain_beside_other_virtual_mailboxes() {
 }
 
 /// With an empty delimiter, the address would be found without its key only: the script says so.
+#[needs(postfix, root)]
 #[test]
 fn an_address_needs_the_recipient_delimiter() {
     let postfix = Postfix::prepare();

@@ -6,6 +6,7 @@ use std::fs;
 use crate::instance::{USER, chown};
 use crate::service::{DOMAIN, INCOMING, Site, Variant, message, over_lmtp_and_pipe};
 use crate::smtp::Submission;
+use crate::support::needs;
 
 fn one() -> Submission {
     Submission::new("jane@example.org", &["incoming+Key1@mail.example.com"], message("patient"))
@@ -57,6 +58,7 @@ over_lmtp_and_pipe! {
     }
 }
 
+#[needs(postfix, root)]
 #[test]
 fn pipe_with_a_broken_configuration() {
     let mut site = Site::prepare(Variant::Pipe);
@@ -65,12 +67,14 @@ fn pipe_with_a_broken_configuration() {
     assert!(!site.postfix.log().contains("private name"), "{}", site.postfix.log());
 }
 
+#[needs(postfix, root)]
 #[test]
 fn pipe_without_a_configuration() {
     let mut site = Site::prepare(Variant::Pipe);
     assert_waits(&mut site, "the configuration cannot be read", |site| site.configure(INCOMING));
 }
 
+#[needs(postfix, root)]
 #[test]
 fn pipe_with_an_option_that_does_not_exist() {
     let mut site = Site::start(Variant::Pipe);
@@ -88,6 +92,7 @@ fn pipe_with_an_option_that_does_not_exist() {
     assert_waits(&mut site, "wrong usage", |site| enable(site, ""));
 }
 
+#[needs(postfix, root)]
 #[test]
 fn pipe_without_the_program() {
     let mut site = Site::start(Variant::Pipe);
@@ -96,6 +101,7 @@ fn pipe_without_the_program() {
     assert_waits(&mut site, "", |_| fs::rename(&away, &program).unwrap());
 }
 
+#[needs(postfix, root)]
 #[test]
 fn lmtp_while_the_service_does_not_run() {
     let mut site = Site::prepare(Variant::Lmtp);
@@ -103,6 +109,7 @@ fn lmtp_while_the_service_does_not_run() {
     assert_waits(&mut site, "lmtp.sock", Site::start_service);
 }
 
+#[needs(postfix, root)]
 #[test]
 fn lmtp_after_the_service_was_killed() {
     let mut site = Site::start(Variant::Lmtp);
@@ -111,6 +118,7 @@ fn lmtp_after_the_service_was_killed() {
 }
 
 /// A service with a broken configuration does not start: status 2, and its error points at the line.
+#[needs(postfix, root)]
 #[test]
 fn serve_with_a_broken_configuration() {
     let site = Site::prepare(Variant::Lmtp);

@@ -3,7 +3,9 @@
 use std::process::Command;
 
 use crate::service::{Site, Variant};
+use crate::support::needs;
 
+#[needs(postfix, root)]
 #[test]
 fn twenty_thousand_messages_in_fifty_sessions_lose_nothing() {
     let count = 20_000;

@@ -8,6 +8,7 @@ use crate::notices::configure;
 use crate::service::{INCOMING, Site, Variant};
 use crate::smtp::Submission;
 use crate::support::name_server::{NameServer, Zone};
+use crate::support::needs;
 
 /// Sets nothing aside, so that all depends on the notice's own policy.
 const DELIVER: &str = "[screen]\nauto_replies = \"deliver\"\nbounces = \"deliver\"\nreports = \"deliver\"\n";
@@ -64,6 +65,7 @@ fn desk(domain: &str, host: &str, names: &NameServer, screen: &str) -> Site {
     site
 }
 
+#[needs(postfix, root)]
 #[test]
 fn two_mailboxes_that_write_to_each_other_make_one_notice() {
     for screen in ["", DELIVER] {
@@ -126,12 +128,9 @@ fn install_vacation(site: &Site, more: &str) {
     site.postfix.set(&["relay_domains=vac.example.net"]);
 }
 
+#[needs(dovecot, postfix, root)]
 #[test]
 fn a_vacation_responder_and_mailhatch_make_one_notice() {
-    assert!(
-        std::path::Path::new("/usr/lib/dovecot/modules/lib90_sieve_plugin.so").exists(),
-        "dovecot-sieve is needed by this test: tests/setup.sh installs it"
-    );
     // The answer's envelope sender is null by default; some sites make it the person, against RFC 3834.
     let as_person = "  sieve_vacation_send_from_recipient = yes\n";
     for (screen, vacation) in [("", ""), ("", as_person), (DELIVER, as_person)] {

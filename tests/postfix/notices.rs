@@ -78,6 +78,7 @@ enum Expected {
     /// Machine-made, by this rule: never rejected, so no notice.
     Ignored(&'static str),
 }
+use crate::support::needs;
 use Expected::{Ignored, Sent, Withheld};
 
 /// A message of a name of its own, from someone.
@@ -88,6 +89,7 @@ fn text(name: &str, from: &str, fields: &str) -> String {
     )
 }
 
+#[needs(postfix, root)]
 #[test]
 fn who_gets_a_notice_and_why_the_others_do_not() {
     let key = Key::ed25519();
@@ -227,6 +229,7 @@ fn assert_notice(mail: &Outgoing) {
     assert!(!mail.message.contains("THE BODY"), "no body of the original ever: {}", mail.message);
 }
 
+#[needs(postfix, root)]
 #[test]
 fn no_notice_goes_out_where_they_are_off() {
     let names = NameServer::start(zone(&Key::ed25519()));
@@ -238,6 +241,7 @@ fn no_notice_goes_out_where_they_are_off() {
 }
 
 /// The MTA does not take the notice: the message waits in its queue, and later there is one notice.
+#[needs(postfix, root)]
 #[test]
 fn what_the_mta_does_not_take_defers_the_message() {
     let names = NameServer::start(zone(&Key::ed25519()));

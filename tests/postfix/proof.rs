@@ -10,6 +10,7 @@ use crate::instance::Postfix;
 use crate::service::{Site, message, over_lmtp_and_pipe};
 use crate::smtp::{Client, REMOTE, Submission};
 use crate::support::name_server::{NameServer, Zone};
+use crate::support::needs;
 
 /// Not the address that the SPF record below names.
 const STRANGER: Client = Client { address: "198.51.100.9", ..REMOTE };
@@ -94,6 +95,7 @@ fn sign(message: &[u8]) -> (Vec<u8>, String) {
 }
 
 /// The tests above are worth nothing if a mail to the world does not come out at all.
+#[needs(postfix, root)]
 #[test]
 fn mail_to_the_world_is_seen() {
     let mut postfix = Postfix::prepare();

@@ -265,11 +265,13 @@ macro_rules! over_lmtp_and_pipe {
 
             fn test($variant: crate::service::Variant) $body
 
+            #[crate::support::needs(postfix, root)]
             #[test]
             fn lmtp() {
                 test(crate::service::Variant::Lmtp);
             }
 
+            #[crate::support::needs(postfix, root)]
             #[test]
             fn pipe() {
                 test(crate::service::Variant::Pipe);

@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Output;
 
 use crate::instance::Postfix;
+use crate::support::needs;
 
 /// Every file of the configuration directory with its content.
 fn snapshot(postfix: &Postfix) -> BTreeMap<String, String> {
@@ -35,6 +36,7 @@ fn good(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
+#[needs(postfix, root)]
 #[test]
 fn disable_restores_the_configuration_to_the_byte() {
     for variant in ["lmtp", "pipe"] {
@@ -54,6 +56,7 @@ fn disable_restores_the_configuration_to_the_byte() {
     }
 }
 
+#[needs(postfix, root)]
 #[test]
 fn enable_is_idempotent_and_keeps_the_lists_of_the_site() {
     let postfix = Postfix::prepare();
@@ -70,6 +73,7 @@ fn enable_is_idempotent_and_keeps_the_lists_of_the_site() {
     assert_eq!(snapshot(&postfix), once);
 }
 
+#[needs(postfix, root)]
 #[test]
 fn a_dry_run_shows_the_changes_and_makes_none() {
     let postfix = Postfix::prepare();
@@ -83,6 +87,7 @@ fn a_dry_run_shows_the_changes_and_makes_none() {
     assert_eq!(snapshot(&postfix), before);
 }
 
+#[needs(postfix, root)]
 #[test]
 fn without_a_terminal_and_without_yes_nothing_is_changed() {
     let postfix = Postfix::prepare();
@@ -92,6 +97,7 @@ fn without_a_terminal_and_without_yes_nothing_is_changed() {
     assert_eq!(snapshot(&postfix), before);
 }
 
+#[needs(postfix, root)]
 #[test]
 fn what_the_administrator_changed_since_is_left() {
     let postfix = Postfix::prepare();
@@ -103,6 +109,7 @@ fn what_the_administrator_changed_since_is_left() {
     assert_eq!(value(&postfix, "transport_maps"), "");
 }
 
+#[needs(postfix, root)]
 #[test]
 fn names_are_taken_out_one_by_one() {
     let postfix = Postfix::prepare();
@@ -116,6 +123,7 @@ fn names_are_taken_out_one_by_one() {
     assert_eq!(snapshot(&postfix), before);
 }
 
+#[needs(postfix, root)]
 #[test]
 fn a_socket_is_kept_until_another_is_named() {
     let postfix = Postfix::prepare();
@@ -133,6 +141,7 @@ fn a_socket_is_kept_until_another_is_named() {
     assert_eq!(next_hops(), ["mailhatch-lmtp:unix:/tmp/two.sock"]);
 }
 
+#[needs(postfix, root)]
 #[test]
 fn status_tells_what_is_missing() {
     let postfix = Postfix::prepare();
@@ -147,6 +156,7 @@ fn status_tells_what_is_missing() {
     good(&postfix.wire(&["status"]));
 }
 
+#[needs(postfix, root)]
 #[test]
 fn wrong_wishes_are_refused_before_anything_is_changed() {
     let rows: &[(&str, &[&str], &str)] = &[
@@ -171,6 +181,7 @@ fn wrong_wishes_are_refused_before_anything_is_changed() {
 
 /// Postfix waits longer than mailhatch takes: who gives up first decides whether a mail is delivered twice (LMTP) or its
 /// process killed (pipe).
+#[needs(postfix, root)]
 #[test]
 fn postfix_waits_longer_than_our_deadline() {
     let minimal = "[[mailbox]]\nname = \"m\"\naddress = \"m+%{key}@example.com\"\napp = \"a\"\n[[app]]\nname = \"a\"\nkind = \"spool\"\npath = \"/s\"\n";

@@ -1,13 +1,15 @@
 //! The rules on mail that other projects publish, where `MAILHATCH_CORPUS` points at it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mailhatch::mail::{Content, Envelope, Message, Sender};
 use mailhatch::screen::Screen;
 use mailhatch::trail::Trail;
 
 use super::{IGNORE, envelope};
+use crate::support::needs;
+use crate::support::parts::corpus;
 
 /// A line of `mail/INDEX.tsv`.
 struct Sample {
@@ -54,10 +56,10 @@ fn envelope_of(sample: &Sample, message: &Message) -> Envelope {
     envelope(sender.or_else(|| Some(Sender::from_path(&author()?))).unwrap_or(Sender::Unknown))
 }
 
+#[needs(corpus)]
 #[test]
 fn published_mail_is_told_apart() {
-    let Some(corpus) = std::env::var_os("MAILHATCH_CORPUS").map(PathBuf::from) else { return };
-    let folder = corpus.join("mail");
+    let folder = corpus().join("mail");
     let screen = Screen::new(IGNORE);
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
     for sample in samples(&folder) {

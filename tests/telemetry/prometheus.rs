@@ -1,43 +1,41 @@
-//! The real Prometheus and its promtool, where they are installed.
-#![allow(clippy::print_stderr, reason = "a test says that it was skipped")]
+//! The real Prometheus and its promtool.
 
 use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Service, packaging};
+use crate::support::needs;
 
-/// Runs promtool; `None` where it is not installed.
-fn promtool(arguments: &[&str], input: &str) -> Option<Output> {
+fn promtool(arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new("promtool");
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let Ok(mut process) = command.spawn() else {
-        eprintln!("skipped: promtool is not installed (Debian: prometheus)");
-        return None;
-    };
+    let mut process = command.spawn().unwrap();
     process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    Some(process.wait_with_output().unwrap())
+    process.wait_with_output().unwrap()
 }
 
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
+#[needs(prometheus)]
 #[test]
 fn promtool_finds_nothing_to_say_about_a_scrape() {
     let scrape = Service::start().scrape();
-    let Some(output) = promtool(&["check", "metrics"], &scrape) else { return };
+    let output = promtool(&["check", "metrics"], &scrape);
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(said(&output), "");
     // The test must be able to fail.
     let wrong = scrape.replace("mailhatch_deferred_total", "mailhatch_deferred");
-    assert!(!promtool(&["check", "metrics"], &wrong).unwrap().status.success());
+    assert!(!promtool(&["check", "metrics"], &wrong).status.success());
 }
 
+#[needs(prometheus)]
 #[test]
 fn the_alert_rules_pass_their_tests() {
     let rules = packaging("prometheus/mailhatch.rules.test.yml");
-    let Some(output) = promtool(&["test", "rules", rules.to_str().unwrap()], "") else { return };
+    let output = promtool(&["test", "rules", rules.to_str().unwrap()], "");
     assert!(output.status.success() && said(&output).contains("SUCCESS"), "{}", said(&output));
     let text = std::fs::read_to_string(packaging("prometheus/mailhatch.rules.yml")).unwrap();
     let tests = std::fs::read_to_string(rules).unwrap();
@@ -57,10 +55,11 @@ impl Drop for Prometheus {
 }
 
 fn query(address: &str, expression: &str) -> Option<serde_json::Value> {
-    let output = promtool(&["query", "instant", "-o", "json", &format!("http://{address}"), expression], "")?;
+    let output = promtool(&["query", "instant", "-o", "json", &format!("http://{address}"), expression], "");
     serde_json::from_slice(&output.stdout).ok()
 }
 
+#[needs(prometheus)]
 #[test]
 fn a_real_prometheus_scrapes_the_service() {
     let service = Service::start();
@@ -83,11 +82,7 @@ fn a_real_prometheus_scrapes_the_service() {
         .arg(format!("--web.listen-address={address}"))
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let Ok(process) = command.spawn() else {
-        eprintln!("skipped: Prometheus is not installed (Debian: prometheus)");
-        return;
-    };
-    let _prometheus = Prometheus(process);
+    let _prometheus = Prometheus(command.spawn().unwrap());
     let expression = r#"mailhatch_messages_total{job="mailhatch",verdict="delivered",mailbox="incoming_email"}"#;
     let limit = Instant::now() + Duration::from_secs(60);
     let value = loop {
