@@ -16,7 +16,8 @@
 //! | [`auth`] | what SPF, DKIM and DMARC say of the sender |
 //! | [`app`] | handing the event over to the application |
 //! | [`notice`] | the reject notice: may we, what it says, sending it |
-//! | [`ledger`] | what was done before; held messages |
+//! | [`ledger`] | what was done before |
+//! | [`held`] | the copies kept back |
 //! | [`pipeline`] | the walk as one function |
 //! | [`disposition`] | verdict → LMTP reply, exit status, log line: the one table |
 //! | [`telemetry`] | syslog, journald, stderr; metrics |
@@ -32,6 +33,7 @@ pub mod crash_point;
 pub mod disposition;
 pub mod durable;
 pub mod event_id;
+pub mod held;
 pub mod intake;
 pub mod ledger;
 pub mod log_line;
@@ -43,6 +45,7 @@ pub mod printable;
 pub mod route;
 pub mod sandbox;
 pub mod screen;
+pub mod state_dir;
 pub mod telemetry;
 pub mod trail;
 pub mod verdict;

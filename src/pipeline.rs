@@ -23,8 +23,9 @@ use crate::app::Apps;
 use crate::auth::{Authentication, Authenticator};
 use crate::config::{Config, ConfigError, Unproven};
 use crate::event_id::{EventId, MessageDigest};
+use crate::held::HeldStore;
 use crate::intake::Deliver;
-use crate::ledger::Ledger;
+use crate::ledger::DeliveryLog;
 use crate::log_line::{Level, LogLine};
 use crate::mail::{Content, Envelope, Message, Recipient};
 use crate::notice::{NoticePreview, Notifier};
@@ -47,7 +48,8 @@ pub struct Engine {
     authenticator: Authenticator,
     apps: Apps,
     notifier: Notifier,
-    ledger: Arc<Ledger>,
+    log: Arc<dyn DeliveryLog>,
+    held: Arc<HeldStore>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -98,9 +100,14 @@ impl Engine {
     ///
     /// # Errors
     /// What is wrong with the configuration, with its line.
-    pub fn new(config: Config, ledger: Arc<Ledger>, telemetry: Arc<Telemetry>) -> Result<Self, ConfigError> {
+    pub fn new(
+        config: Config,
+        log: Arc<dyn DeliveryLog>,
+        held: Arc<HeldStore>,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Self, ConfigError> {
         let apps = Apps::new(&config)?;
-        Self::with_apps(config, apps, ledger, telemetry)
+        Self::with_apps(config, apps, log, held, telemetry)
     }
 
     /// The same with applications of the caller's own.
@@ -110,7 +117,8 @@ impl Engine {
     pub fn with_apps(
         config: Config,
         apps: Apps,
-        ledger: Arc<Ledger>,
+        log: Arc<dyn DeliveryLog>,
+        held: Arc<HeldStore>,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, ConfigError> {
         let routes = Routes::new(&config)?;
@@ -120,7 +128,8 @@ impl Engine {
             apps,
             notifier: Notifier::new(&config)?,
             routes,
-            ledger,
+            log,
+            held,
             telemetry,
             config,
         })
@@ -131,9 +140,9 @@ impl Engine {
         &self.config
     }
 
-    /// What was done before.
-    pub fn ledger(&self) -> &Arc<Ledger> {
-        &self.ledger
+    /// The copies kept back.
+    pub fn held(&self) -> &Arc<HeldStore> {
+        &self.held
     }
 
     /// Where log lines go.

@@ -8,11 +8,13 @@ use futures_util::future::BoxFuture;
 use mailhatch::app::{Answer, App, AppError, Apps, Event};
 use mailhatch::cli::service_runtime;
 use mailhatch::config::Config;
+use mailhatch::held::HeldStore;
 use mailhatch::intake::listener::Listener;
 use mailhatch::intake::lmtp::{self, ServerSettings};
 use mailhatch::intake::shutdown::Shutdown;
 use mailhatch::ledger::Ledger;
 use mailhatch::pipeline::Engine;
+use mailhatch::state_dir::StateDir;
 use mailhatch::telemetry::Telemetry;
 
 use crate::place::APP;
@@ -33,10 +35,11 @@ impl App for Null {
 /// Serves until it is killed.
 pub fn serve(path: &Path) {
     let config = Config::load(path).unwrap_or_else(|error| panic!("{error}"));
-    let (ledger, telemetry) = (Arc::new(Ledger::new(&config)), Arc::new(Telemetry::new(config.log)));
-    ledger.prepare().unwrap();
+    let (ledger, held) = (Arc::new(Ledger::new(&config)), Arc::new(HeldStore::new(&config)));
+    let telemetry = Arc::new(Telemetry::new(config.log));
+    StateDir::new(&config.state_dir).prepare().unwrap();
     let apps = Apps::only(APP, Arc::new(Null));
-    let engine = Arc::new(Engine::with_apps(config, apps, ledger, telemetry.clone()).unwrap());
+    let engine = Arc::new(Engine::with_apps(config, apps, ledger, held, telemetry.clone()).unwrap());
     service_runtime().unwrap().block_on(async {
         let bind = |address| Listener::bind(address, 0o666).unwrap();
         let listeners = engine.config().listen.lmtp.iter().map(bind).collect();

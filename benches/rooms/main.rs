@@ -18,7 +18,7 @@ use mailhatch::auth::Authenticator;
 use mailhatch::config::{Config, EventPart};
 use mailhatch::event_id::{EventId, MessageDigest};
 use mailhatch::intake::lmtp::{Session, SessionLimits, Step};
-use mailhatch::ledger::{Begin, Ledger};
+use mailhatch::ledger::{Begin, DeliveryLog, Ledger};
 use mailhatch::mail::{Content, Message};
 use mailhatch::route::Routes;
 use mailhatch::screen::Screen;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::envelope_options::EnvelopeOptions;
 use super::output::{FAILED, print_error, report, say};
-use super::set_up::{engine, small_runtime};
+use super::set_up::{Site, small_runtime};
 use crate::event_id::EventId;
 use crate::intake::pipe::read_message;
 use crate::mail::{Content, Message, Recipient};
@@ -55,8 +55,8 @@ struct ExplainedRecipient<'a> {
 
 /// Explains and gives the exit status.
 pub(super) fn run(config: &Path, options: Options) -> u8 {
-    let engine = match engine(config, |_| Telemetry::silent()) {
-        Ok(engine) => engine,
+    let engine = match Site::load(config, |_| Telemetry::silent()) {
+        Ok(site) => site.engine,
         Err(error) => return report(&error),
     };
     let content = match read(&options.file, engine.config().limits.message_size) {

@@ -2,20 +2,19 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Subcommand;
 
 use super::output::{FAILED, print_error, report, say};
-use super::set_up::{engine, small_runtime};
+use super::set_up::{Site, small_runtime};
 use crate::event_id::EventId;
+use crate::held::{HeldRecord, HeldStore};
 use crate::intake::Deliver;
-use crate::ledger::{HeldRecord, LedgerError};
 use crate::mail::Envelope;
 use crate::outcome::Outcome;
-use crate::pipeline::Engine;
 use crate::printable::for_terminal;
+use crate::state_dir::StateError;
 use crate::telemetry::Telemetry;
 use crate::verdict::Verdict;
 
@@ -43,12 +42,12 @@ pub(super) enum Held {
 
 /// Does it and gives the exit status.
 pub(super) fn run(config: &Path, held: Held) -> u8 {
-    let engine = match engine(config, Telemetry::new) {
-        Ok(engine) => engine,
+    let site = match Site::load(config, Telemetry::new) {
+        Ok(site) => site,
         Err(error) => return report(&error),
     };
     let done = match small_runtime() {
-        Ok(runtime) => runtime.block_on(work(&engine, held)),
+        Ok(runtime) => runtime.block_on(work(&site, held)),
         Err(error) => Err(format!("no runtime: {error}")),
     };
     match done {
@@ -60,12 +59,13 @@ pub(super) fn run(config: &Path, held: Held) -> u8 {
     }
 }
 
-async fn work(engine: &Arc<Engine>, held: Held) -> Result<(), String> {
+async fn work(site: &Site, held: Held) -> Result<(), String> {
+    let store = site.engine.held();
     match held {
-        Held::List => list(engine).await,
-        Held::Show { id, raw } => show(engine, &read_id(&id)?, raw).await,
-        Held::Release { id } => release(engine, &read_id(&id)?).await,
-        Held::Purge => purge(engine).await,
+        Held::List => list(store).await,
+        Held::Show { id, raw } => show(store, &read_id(&id)?, raw).await,
+        Held::Release { id } => release(site, &read_id(&id)?).await,
+        Held::Purge => purge(site).await,
     }
 }
 
@@ -73,8 +73,8 @@ fn read_id(text: &str) -> Result<EventId, String> {
     EventId::parse(text).ok_or_else(|| format!("\"{text}\" is no id: it has 32 hex digits, see mailhatch held list"))
 }
 
-async fn list(engine: &Engine) -> Result<(), String> {
-    let list = engine.ledger().held_list().await.map_err(text)?;
+async fn list(store: &HeldStore) -> Result<(), String> {
+    let list = store.list().await.map_err(text)?;
     for record in &list.records {
         let HeldRecord { id, verdict, rule, size, .. } = record;
         let sender = record.envelope.sender.as_text().map_or("unknown".to_owned(), |sender| format!("<{sender}>"));
@@ -90,8 +90,8 @@ async fn list(engine: &Engine) -> Result<(), String> {
     if list.unreadable.is_empty() { Ok(()) } else { Err(format!("{} copies cannot be read", list.unreadable.len())) }
 }
 
-async fn show(engine: &Engine, id: &EventId, raw: bool) -> Result<(), String> {
-    let (record, content) = engine.ledger().held_read(id).await.map_err(text)?.ok_or_else(|| none_of(id))?;
+async fn show(store: &HeldStore, id: &EventId, raw: bool) -> Result<(), String> {
+    let (record, content) = store.read(id).await.map_err(text)?.ok_or_else(|| none_of(id))?;
     if !raw {
         let Envelope { sender, client, queue_id, .. } = &record.envelope;
         say(format_args!("id           {id}"));
@@ -118,16 +118,17 @@ async fn show(engine: &Engine, id: &EventId, raw: bool) -> Result<(), String> {
 }
 
 /// Exactly the pipeline again, for the one recipient the copy was kept for.
-async fn release(engine: &Arc<Engine>, id: &EventId) -> Result<(), String> {
-    let (record, content) = engine.ledger().held_read(id).await.map_err(text)?.ok_or_else(|| none_of(id))?;
+async fn release(site: &Site, id: &EventId) -> Result<(), String> {
+    let store = site.engine.held();
+    let (record, content) = store.read(id).await.map_err(text)?.ok_or_else(|| none_of(id))?;
     let envelope = Envelope { recipients: vec![record.recipient], ..record.envelope };
-    let outcomes = engine.clone().deliver(envelope, content).await;
+    let outcomes = site.engine.clone().deliver(envelope, content).await;
     let Some(outcome) = outcomes.first() else { return Err("internal error: no outcome".to_owned()) };
     say(format_args!("{}", outcome.pipe_line()));
     if matches!(outcome.verdict, Verdict::Delivered | Verdict::Duplicate) {
         // Before the copy is gone: this process ends, and nobody else knows of a delivery that it could not record.
-        engine.ledger().settle().await.map_err(|error| error.to_string())?;
-        engine.ledger().held_remove(id).await.map_err(text)?;
+        site.ledger.settle().await.map_err(|error| error.to_string())?;
+        store.remove(id).await.map_err(text)?;
         return Ok(());
     }
     Err(format!("it stays held: {}", still_held(outcome)))
@@ -137,9 +138,9 @@ fn still_held(outcome: &Outcome) -> String {
     format!("{}: {} ({})", outcome.verdict.name(), outcome.verdict.rule().unwrap_or("?"), outcome.verdict.detail())
 }
 
-async fn purge(engine: &Engine) -> Result<(), String> {
-    let limits = engine.config().held;
-    let purged = engine.ledger().held_purge(limits.keep, limits.max_size).await.map_err(text)?;
+async fn purge(site: &Site) -> Result<(), String> {
+    let limits = site.engine.config().held;
+    let purged = site.engine.held().purge(limits.keep, limits.max_size).await.map_err(text)?;
     let left = bytesize::ByteSize(purged.kept_size);
     say(format_args!("removed {}, kept {} ({left})", purged.removed, purged.kept));
     Ok(())
@@ -149,7 +150,7 @@ fn none_of(id: &EventId) -> String {
     format!("no copy with the id {id} is held")
 }
 
-fn text(error: LedgerError) -> String {
+fn text(error: StateError) -> String {
     error.to_string()
 }
 

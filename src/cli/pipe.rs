@@ -14,7 +14,7 @@ use nix::unistd::{Pid, getppid};
 use tokio::runtime::Runtime;
 
 use super::envelope_options::EnvelopeOptions;
-use super::set_up::{engine, small_runtime};
+use super::set_up::{Site, small_runtime};
 use crate::crash_point::crash_point;
 use crate::disposition::EX_TEMPFAIL;
 use crate::intake::Deliver;
@@ -22,7 +22,6 @@ use crate::intake::pipe::{answer, defer, read_message};
 use crate::log_line::{Level, LogLine};
 use crate::mail::Content;
 use crate::outcome::Outcome;
-use crate::pipeline::Engine;
 use crate::sandbox::Sandbox;
 use crate::telemetry::Telemetry;
 use crate::verdict::Status;
@@ -52,22 +51,23 @@ pub(super) fn run(parse: impl FnOnce() -> Result<(PathBuf, EnvelopeOptions), cla
 
 fn take(config: &std::path::Path, options: EnvelopeOptions, parent: Pid, watchdog: &Watchdog) -> u8 {
     let mut output = std::io::stdout();
-    let engine = match engine(config, Telemetry::after_the_answer) {
-        Ok(engine) => engine,
+    let site = match Site::load(config, Telemetry::after_the_answer) {
+        Ok(site) => site,
         Err(error) => {
             // The sender may read our output in a status report: the line number, but not the line.
             fallback_log(&LogLine::event(Level::Error, format_args!("configuration error: {error}")));
             return defer(Status::CONFIGURATION, &error.brief(), &mut output);
         }
     };
+    let engine = &site.engine;
     watchdog.set(engine.config().limits.deadline + GRACE);
     // What could not be raised is no news at each mail: `serve` says it once.
     let _ = Sandbox::enter(engine.config());
     // Several recipients share their fsyncs on the ledger's own thread.
     if options.recipients.len() == 1 {
-        engine.ledger().work_in_place();
+        site.ledger.work_in_place();
     }
-    let status = match deliver(&engine, options, parent) {
+    let status = match deliver(&site, options, parent) {
         Ok(outcomes) => answer(&outcomes, &mut output),
         Err(refusal) => {
             engine.telemetry().log(&LogLine::event(Level::Error, &refusal.detail));
@@ -75,8 +75,9 @@ fn take(config: &std::path::Path, options: EnvelopeOptions, parent: Pid, watchdo
         }
     };
     crash_point("answered");
-    settle(&engine);
-    engine.ledger().tidy();
+    settle(&site);
+    site.ledger.maintain();
+    engine.held().sweep_if_due();
     engine.telemetry().release();
     status
 }
@@ -88,7 +89,7 @@ struct NotTaken {
     detail: String,
 }
 
-fn deliver(engine: &Arc<Engine>, options: EnvelopeOptions, parent: Pid) -> Result<Vec<Outcome>, NotTaken> {
+fn deliver(site: &Site, options: EnvelopeOptions, parent: Pid) -> Result<Vec<Outcome>, NotTaken> {
     if options.recipients.is_empty() {
         return Err(NotTaken {
             status: Status::CONFIGURATION,
@@ -96,9 +97,9 @@ fn deliver(engine: &Arc<Engine>, options: EnvelopeOptions, parent: Pid) -> Resul
             detail: "pipe was called without --recipient: see postfix/master.cf.pipe".to_owned(),
         });
     }
-    let limit = engine.config().limits.message_size;
+    let limit = site.engine.config().limits.message_size;
     let content =
-        read_message(&mut std::io::stdin().lock(), limit, &overflow_directory(engine)).map_err(|error| NotTaken {
+        read_message(&mut std::io::stdin().lock(), limit, &overflow_directory(site)).map_err(|error| NotTaken {
             status: Status::SYSTEM,
             public: "the message cannot be read",
             detail: format!("the message cannot be read: {error}"),
@@ -112,7 +113,7 @@ fn deliver(engine: &Arc<Engine>, options: EnvelopeOptions, parent: Pid) -> Resul
             detail: "whoever wrote the message to standard input ended before all of it was written".to_owned(),
         });
     }
-    let outcomes = runtime.block_on(engine.clone().deliver(options.into_envelope(), content));
+    let outcomes = runtime.block_on(site.engine.clone().deliver(options.into_envelope(), content));
     // A name server that hangs in a blocking thread must not keep the process: the answer is known.
     runtime.shutdown_background();
     crash_point("before-answer");
@@ -128,13 +129,13 @@ fn runtime() -> Result<Runtime, NotTaken> {
 }
 
 /// A delivery that could not be recorded gets a last chance; the answer stands already.
-fn settle(engine: &Engine) {
-    if engine.ledger().is_settled() {
+fn settle(site: &Site) {
+    if site.ledger.is_settled() {
         return;
     }
     let Ok(runtime) = runtime() else { return };
-    if let Err(error) = runtime.block_on(engine.ledger().settle()) {
-        engine.telemetry().log(&LogLine::event(Level::Error, error));
+    if let Err(error) = runtime.block_on(site.ledger.settle()) {
+        site.engine.telemetry().log(&LogLine::event(Level::Error, error));
     }
 }
 
@@ -155,9 +156,9 @@ fn is_whole(content: &Content, parent: Pid) -> bool {
 }
 
 /// Where the rest of a too large message may stand; the system's place for temporary files if there can be no state.
-fn overflow_directory(engine: &Engine) -> std::path::PathBuf {
-    match engine.ledger().prepare() {
-        Ok(()) => engine.config().state_dir.clone(),
+fn overflow_directory(site: &Site) -> std::path::PathBuf {
+    match site.prepare() {
+        Ok(()) => site.engine.config().state_dir.clone(),
         Err(_) => std::env::temp_dir(),
     }
 }

@@ -1,4 +1,4 @@
-//! What several subcommands set up: the engine with its ledger and log, and the runtimes.
+//! What several subcommands set up: the engine with its ledger, held copies and log, and the runtimes.
 
 use std::io;
 use std::path::Path;
@@ -7,19 +7,52 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{Config, ConfigError, LogConfig};
+use crate::held::HeldStore;
 use crate::ledger::Ledger;
 use crate::pipeline::Engine;
+use crate::state_dir::{StateDir, StateError};
 use crate::telemetry::Telemetry;
 
 /// A stack overflow would end the whole service, and a page that is never touched costs nothing.
 const WORKER_STACK: usize = 16 * 1024 * 1024;
 
-/// All modules, with a ledger and a log of their own.
-pub(super) fn engine(path: &Path, telemetry: impl FnOnce(LogConfig) -> Telemetry) -> Result<Arc<Engine>, ConfigError> {
-    let config = Config::load(path)?;
-    let telemetry = Arc::new(telemetry(config.log));
-    let ledger = Arc::new(Ledger::new(&config));
-    Ok(Arc::new(Engine::new(config, ledger, telemetry)?))
+/// All modules under one configuration, and the ledger, of which the engine knows only what it may ask.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    pub(super) engine: Arc<Engine>,
+    pub(super) ledger: Arc<Ledger>,
+}
+
+impl Site {
+    /// From a configuration file.
+    pub(super) fn load(path: &Path, telemetry: impl FnOnce(LogConfig) -> Telemetry) -> Result<Self, ConfigError> {
+        let config = Config::load(path)?;
+        let telemetry = Arc::new(telemetry(config.log));
+        Self::new(config, telemetry)
+    }
+
+    /// From a configuration, with a ledger and held copies of its own.
+    pub(super) fn new(config: Config, telemetry: Arc<Telemetry>) -> Result<Self, ConfigError> {
+        let (ledger, held) = (Ledger::new(&config), HeldStore::new(&config));
+        Self::on(ledger, held, config, telemetry)
+    }
+
+    /// Under a configuration that was read again. What this process knows stays known.
+    pub(super) fn reloaded(&self, config: Config, telemetry: Arc<Telemetry>) -> Result<Self, ConfigError> {
+        let (ledger, held) = (self.ledger.reloaded(&config), self.engine.held().reloaded(&config));
+        Self::on(ledger, held, config, telemetry)
+    }
+
+    fn on(ledger: Ledger, held: HeldStore, config: Config, telemetry: Arc<Telemetry>) -> Result<Self, ConfigError> {
+        let ledger = Arc::new(ledger);
+        let engine = Arc::new(Engine::new(config, ledger.clone(), Arc::new(held), telemetry)?);
+        Ok(Self { engine, ledger })
+    }
+
+    /// Makes the state directory if it is not there, so that a large message has a place before the first question.
+    pub(super) fn prepare(&self) -> Result<(), StateError> {
+        StateDir::new(&self.engine.config().state_dir).prepare()
+    }
 }
 
 /// A runtime for one message or one question.

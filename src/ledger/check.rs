@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use rusqlite::Connection;
 
-use super::error::{LedgerError, corrupt};
-use super::open::connect;
-use super::shared::{Shared, seconds};
-use super::worker::{Failure, Work};
-use super::{Ledger, held, held_sweep};
+use super::command::Command;
+use super::context::Context;
+use super::database::connect;
+use super::error::{self, corrupt};
+use super::transaction::Transaction;
+use crate::state_dir::StateError;
 
 /// Above this size the database is not read through: `check` answers in seconds.
 const READ_THROUGH: u64 = 64 * 1024 * 1024;
@@ -33,51 +33,30 @@ pub struct LedgerReport {
     pub refusals: u64,
     /// Notices sent or reserved.
     pub notices: u64,
-    /// Copies kept back.
-    pub held: u64,
-    /// What they take on disk, in octets.
-    pub held_size: u64,
 }
 
-impl Ledger {
-    /// Writes to the ledger and to the directory of the held copies, durably, and reads both. Makes what is missing.
-    pub async fn check(&self) -> Result<LedgerReport, LedgerError> {
-        self.worker.ask(Probe).await?;
-        self.blocking(|shared| {
-            let (report, why) = inspect(shared)?;
-            why.map_or(Ok(report), |why| Err(LedgerError::new(corrupt(&shared.paths.database, &why))))
-        })
-        .await
-    }
-}
-
-fn inspect(shared: &Shared) -> Result<(LedgerReport, Option<String>), LedgerError> {
-    let path = &shared.paths.database;
-    let size = fs::metadata(path).map_err(|error| LedgerError::file("read", path, &error))?.len();
+/// Reads it, beside the writer.
+pub(super) fn inspect(context: &Context) -> Result<LedgerReport, StateError> {
+    let path = &context.database;
+    let size = fs::metadata(path).map_err(|error| StateError::file("read", path, &error))?.len();
     let read_through = size <= READ_THROUGH;
-    let database = |error: rusqlite::Error| LedgerError::database(path, &error);
+    let database = |failure: rusqlite::Error| error::database(path, &failure);
     let connection = connect(path).map_err(database)?;
     let count = |table| count(&connection, table).map_err(database);
-    let verdict: String = match read_through {
-        true => connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(database)?,
-        false => "ok".to_owned(),
-    };
-    shared.paths.prepare_held()?;
-    let cannot = |error| LedgerError::file("write to", &shared.paths.held, &error);
-    tempfile::tempfile_in(&shared.paths.held).and_then(|file| file.sync_all()).map_err(cannot)?;
-    held::ids(shared)?;
-    let copies = held_sweep::totals(shared)?;
-    let report = LedgerReport {
+    if read_through {
+        let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(database)?;
+        if found != "ok" {
+            return Err(StateError::new(corrupt(path, &found)));
+        }
+    }
+    Ok(LedgerReport {
         path: path.clone(),
         size,
         read_through,
         deliveries: count("delivery")?,
         refusals: count("refusal")?,
         notices: count("notice")?,
-        held: copies.kept,
-        held_size: copies.kept_size,
-    };
-    Ok((report, (verdict != "ok").then_some(verdict)))
+    })
 }
 
 fn count(connection: &Connection, table: &str) -> rusqlite::Result<u64> {
@@ -86,18 +65,15 @@ fn count(connection: &Connection, table: &str) -> rusqlite::Result<u64> {
 }
 
 /// Shows that the ledger can be written, through the same door as every delivery.
-struct Probe;
+pub(super) struct Probe;
 
-impl Work for Probe {
+impl Command for Probe {
     type Value = ();
     const RECORDS: bool = true;
 
-    fn run(&mut self, transaction: &Connection, _: &Shared, _: i64) -> Result<(), Failure> {
-        let now = seconds(SystemTime::now());
-        transaction.execute(
-            "INSERT INTO chore (name, done) VALUES ('check', ?1) ON CONFLICT DO UPDATE SET done = excluded.done",
-            [now],
-        )?;
-        Ok(())
+    fn run(&mut self, transaction: &Transaction<'_>, _: &Context) -> Result<(), StateError> {
+        let statement =
+            "INSERT INTO chore (name, done) VALUES ('check', ?1) ON CONFLICT DO UPDATE SET done = excluded.done";
+        transaction.execute(statement, [transaction.now]).map(drop)
     }
 }

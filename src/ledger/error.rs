@@ -1,79 +1,42 @@
-//! What can go wrong with the ledger, said so that the administrator knows what to do. Always temporary.
+//! What can go wrong with the database, said so that the administrator knows what to do. Always temporary.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-/// The ledger, or a held copy, cannot be read or written. Always temporary.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{detail}")]
-pub struct LedgerError {
-    /// What is wrong and what to do.
-    pub detail: String,
-    /// The disk is full.
-    pub full: bool,
+use crate::state_dir::StateError;
+
+/// Somebody else writes to the database, for too long.
+pub(super) fn locked(path: &Path) -> StateError {
+    let holder = lock_holder(path).unwrap_or_else(|| "another process".to_owned());
+    StateError::new(format!("ledger {} is locked by {holder}: end it, or wait until it is done", path.display()))
 }
 
-/// It is done, but the ledger could not write that down; this process remembers it and goes on trying.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error(
-    "done, but not recorded yet (should this process end before it is, a second copy would be taken for a new one): {0}"
-)]
-pub struct Unrecorded(pub LedgerError);
-
-impl LedgerError {
-    pub(super) fn new(detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), full: false }
-    }
-
-    /// A file or a directory; `doing` completes "cannot …".
-    pub(super) fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
-        let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        let advice = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": free space there",
-            io::ErrorKind::PermissionDenied => ": it must belong to the user that mailhatch runs as",
-            io::ErrorKind::ReadOnlyFilesystem => {
-                ": mount it writable (under systemd, StateDirectory= or ReadWritePaths= must name it)"
-            }
-            io::ErrorKind::NotADirectory => ": state_dir must be a directory",
-            _ => "",
-        };
-        Self { detail: format!("cannot {doing} {}: {error}{advice}", path.display()), full }
-    }
-
-    /// Somebody else writes to the database, for too long.
-    pub(super) fn locked(path: &Path) -> Self {
-        let holder = lock_holder(path).unwrap_or_else(|| "another process".to_owned());
-        Self::new(format!("ledger {} is locked by {holder}: end it, or wait until it is done", path.display()))
-    }
-
-    /// The database.
-    pub(super) fn database(path: &Path, error: &rusqlite::Error) -> Self {
-        let name = path.display();
-        let (detail, full) = match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => return Self::locked(path),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (corrupt(path, &error.to_string()), false),
-            Some(ErrorCode::DiskFull) => {
-                (format!("ledger {name} cannot be written, the disk is full: free space there"), true)
-            }
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => (
-                format!(
-                    "ledger {name} cannot be written ({error}): it, its -wal and -shm files and their directory must belong to the user that mailhatch runs as"
-                ),
-                is_full(path),
+/// What SQLite's error means.
+pub(super) fn database(path: &Path, error: &rusqlite::Error) -> StateError {
+    let name = path.display();
+    let (detail, full) = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => return locked(path),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (corrupt(path, &error.to_string()), false),
+        Some(ErrorCode::DiskFull) => {
+            (format!("ledger {name} cannot be written, the disk is full: free space there"), true)
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => (
+            format!(
+                "ledger {name} cannot be written ({error}): it, its -wal and -shm files and their directory must belong to the user that mailhatch runs as"
             ),
-            Some(ErrorCode::SystemIoFailure) if is_full(path) => {
-                (format!("ledger {name} cannot be written, the disk is full ({error}): free space there"), true)
-            }
-            Some(ErrorCode::SystemIoFailure) => (
-                format!("ledger {name} cannot be read or written ({error}): look for disk errors in the kernel log"),
-                false,
-            ),
-            _ => (format!("ledger {name}: {error}"), false),
-        };
-        Self { detail, full }
-    }
+            is_full(path),
+        ),
+        Some(ErrorCode::SystemIoFailure) if is_full(path) => {
+            (format!("ledger {name} cannot be written, the disk is full ({error}): free space there"), true)
+        }
+        Some(ErrorCode::SystemIoFailure) => (
+            format!("ledger {name} cannot be read or written ({error}): look for disk errors in the kernel log"),
+            false,
+        ),
+        _ => (format!("ledger {name}: {error}"), false),
+    };
+    StateError { detail, full }
 }
 
 /// The sentence for a ledger whose content cannot be trusted.

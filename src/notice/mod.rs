@@ -24,10 +24,11 @@ use crate::auth::{Authentication, SenderProof};
 use crate::config::{Config, ConfigError, NoticeConfig};
 use crate::crash_point::crash_point;
 use crate::event_id::EventId;
-use crate::ledger::{Ledger, LedgerError, NoticeRequest, Reservation};
+use crate::ledger::{DeliveryLog, NoticeRequest, Reservation};
 use crate::mail::{Envelope, Message, Recipient, canonical_domain};
 use crate::route::Routes;
 use crate::screen::ScreenHit;
+use crate::state_dir::StateError;
 use crate::trail::Step;
 use crate::verdict::{Deferral, Rejection};
 
@@ -131,7 +132,7 @@ impl Notifier {
         &self,
         rejected: Rejected<'_>,
         authentication: impl Future<Output = Arc<Authentication>>,
-        ledger: &Ledger,
+        log: &dyn DeliveryLog,
         deadline: Instant,
     ) -> Result<NoticeOutcome, Deferral> {
         let proof = match self.permission(rejected, authentication).await {
@@ -145,7 +146,7 @@ impl Notifier {
             domain: canonical_domain(to.domain()),
         };
         let sent = || NoticeOutcome::Sent { to: to.to_string() };
-        let reserved = timeout_at(deadline, ledger.reserve_notice(request)).await;
+        let reserved = timeout_at(deadline, log.reserve_notice(request)).await;
         let reserved = reserved.map_err(|_| Deferral::deadline_missed("the ledger"))?;
         let slot = match reserved.map_err(|error| not_recorded(&error))? {
             Reservation::Granted(slot) => slot,
@@ -161,12 +162,12 @@ impl Notifier {
         };
         if let Err(why) = submitted {
             // A failure to take the reservation back is not worse: it runs out by itself.
-            let _ = ledger.cancel_notice(slot).await;
+            let _ = log.cancel_notice(slot).await;
             return Err(not_submitted(&self.config.smtp.value, &why));
         }
         crash_point("notice-submitted");
         // It is sent, so the message is answered; the ledger goes on trying to write that down.
-        let _ = ledger.confirm_notice(slot).await;
+        let _ = log.confirm_notice(slot).await;
         Ok(sent())
     }
 
@@ -201,7 +202,7 @@ impl Notifier {
 
 const IN_FLIGHT: &str = "another connection or process is writing the notice for this message";
 
-fn not_recorded(error: &LedgerError) -> Deferral {
+fn not_recorded(error: &StateError) -> Deferral {
     Deferral::local_state(format!("the notice cannot be recorded: {error}"), error.full)
 }
 

@@ -10,11 +10,13 @@ use super::{Decided, Decision, Engine, MessageContext};
 use crate::app::{Answer, AppError, Event, hide_key};
 use crate::crash_point::crash_point;
 use crate::event_id::EventId;
-use crate::ledger::{Begin, Claim, HeldCopy, LedgerError};
+use crate::held::HeldCopy;
+use crate::ledger::{Begin, Claim};
 use crate::mail::Recipient;
 use crate::notice::Rejected;
 use crate::outcome::Outcome;
 use crate::route::Route;
+use crate::state_dir::StateError;
 use crate::telemetry::TimedStep;
 use crate::verdict::{Deferral, Rejection, Verdict};
 
@@ -75,7 +77,7 @@ impl Engine {
         match hide_key(&event.route.key, answer) {
             Ok(Answer::Delivered(_)) => {
                 // The application has it, so the answer is 250 whatever the ledger says: 451 would double it.
-                if let Err(error) = self.telemetry.timed(TimedStep::Ledger, self.ledger.finish(claim)).await {
+                if let Err(error) = self.telemetry.timed(TimedStep::Ledger, self.log.finish(claim)).await {
                     outcome.effects.warning = Some(format!("delivered, but not recorded: {error}"));
                 }
                 crash_point("delivery-recorded");
@@ -101,7 +103,7 @@ impl Engine {
         let patience = context.deadline.min(Instant::now() + IN_FLIGHT_WAIT);
         loop {
             // A claim that comes too late is dropped by the ledger, and free again.
-            let begun = self.in_time(context, "the ledger", self.ledger.begin(id)).await?;
+            let begun = self.in_time(context, "the ledger", self.log.begin(id)).await?;
             match begun.map_err(|error| local_state(&error))? {
                 Begin::New(claim) => return Ok(Some(claim)),
                 Begin::Delivered(_) => return Ok(None),
@@ -123,7 +125,7 @@ impl Engine {
         id: &EventId,
         outcome: &mut Outcome,
     ) -> Result<Verdict, Deferral> {
-        let first = self.in_time(context, "the ledger", self.ledger.first_refusal(id)).await?;
+        let first = self.in_time(context, "the ledger", self.log.first_refusal(id)).await?;
         let first = first.map_err(|error| local_state(&error))?;
         let limit = self.config.limits.unexplained_refusals;
         if first.elapsed().unwrap_or_default() >= limit {
@@ -147,7 +149,7 @@ impl Engine {
     ) -> Result<Verdict, Deferral> {
         let verdict = self.keep(context, recipient, id, Verdict::Rejected(rejection.clone()), outcome).await?;
         let rejected = self.rejected(context, recipient, id, &rejection);
-        let notified = self.notifier.notify(rejected, self.authentication(context), &self.ledger, context.deadline);
+        let notified = self.notifier.notify(rejected, self.authentication(context), &*self.log, context.deadline);
         outcome.effects.notice = Some(self.telemetry.timed(TimedStep::Notice, notified).await?);
         Ok(verdict)
     }
@@ -203,7 +205,7 @@ impl Engine {
             recipient,
             message: &context.message,
         };
-        let held = self.telemetry.timed(TimedStep::Ledger, self.ledger.hold(&copy)).await;
+        let held = self.telemetry.timed(TimedStep::Ledger, self.held.hold(&copy)).await;
         held.map_err(|error| local_state(&error))?;
         crash_point("copy-held");
         outcome.effects.held = true;
@@ -221,6 +223,6 @@ impl Engine {
     }
 }
 
-fn local_state(error: &LedgerError) -> Deferral {
+fn local_state(error: &StateError) -> Deferral {
     Deferral::local_state(error.to_string(), error.full)
 }

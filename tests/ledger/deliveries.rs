@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mailhatch::ledger::{Begin, Ledger};
+use mailhatch::ledger::{Begin, DeliveryLog, Ledger};
 
 use super::{claimed, config, database, id, ledger};
 
@@ -136,8 +136,8 @@ async fn a_process_for_one_event_works_without_a_thread() {
     assert!(first.is_settled());
     assert!(matches!(second.begin(&id(1000)).await, Ok(Begin::Delivered(_))));
     // A step each: so does one process after the other.
-    first.tidy();
-    second.tidy();
+    first.maintain();
+    second.maintain();
     assert_eq!(count(&state, "delivery"), 1);
 }
 

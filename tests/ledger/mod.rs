@@ -2,7 +2,6 @@
 
 mod deliveries;
 mod faults;
-mod held;
 mod notices;
 mod processes;
 
@@ -10,10 +9,10 @@ use std::path::Path;
 
 use mailhatch::config::Config;
 use mailhatch::event_id::EventId;
-use mailhatch::ledger::{Begin, Claim, Ledger};
+use mailhatch::ledger::{Begin, Claim, DeliveryLog, Ledger};
 
 /// A configuration with a state directory and some lines more.
-fn config(state_dir: &Path, more: &str) -> Config {
+pub fn config(state_dir: &Path, more: &str) -> Config {
     let text = format!(
         "hostname = \"mx.example.com\"\nstate_dir = \"{}\"\n[listen]\nlmtp = [\"127.0.0.1:2424\"]\n\
          [[mailbox]]\nname = \"in\"\naddress = \"in+%{{key}}@example.com\"\nactions = \"any\"\napp = \"spool\"\n\
@@ -27,7 +26,7 @@ fn ledger(state_dir: &Path) -> Ledger {
     Ledger::new(&config(state_dir, ""))
 }
 
-fn id(number: u128) -> EventId {
+pub fn id(number: u128) -> EventId {
     EventId::parse(&format!("{number:032x}")).expect("id")
 }
 

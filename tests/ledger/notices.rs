@@ -1,6 +1,6 @@
 //! The limits on notices.
 
-use mailhatch::ledger::{Ledger, NoticeClaim, NoticeRequest, Reservation};
+use mailhatch::ledger::{DeliveryLog, Ledger, NoticeClaim, NoticeRequest, Reservation};
 
 use super::{config, database, id};
 

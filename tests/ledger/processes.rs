@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use mailhatch::ledger::{Begin, Ledger, NoticeRequest, Reservation};
+use mailhatch::ledger::{Begin, DeliveryLog, Ledger, NoticeRequest, Reservation};
 
 use super::{claimed, config, id, ledger};
 

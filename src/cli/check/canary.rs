@@ -15,9 +15,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::finding::Finding;
 use crate::config::{Config, MailboxConfig, ScreenAction};
-use crate::ledger::{Ledger, LedgerError};
+use crate::held::HeldStore;
 use crate::mail::Message;
 use crate::route::Routes;
+use crate::state_dir::StateError;
 
 /// How long a canary may take through Postfix.
 const TIME: Duration = Duration::from_secs(60);
@@ -28,16 +29,16 @@ pub(super) async fn send(config: &Config, routes: &Routes) -> Vec<Finding> {
         let text = "not sent: [screen] sets nothing aside, so the application would see it";
         return vec![Finding::warning("canary", text)];
     }
-    let ledger = Ledger::new(config);
+    let held = HeldStore::new(config);
     let mut findings = Vec::new();
     for mailbox in &config.mailboxes {
-        let result = one(config, routes, &ledger, mailbox).await;
+        let result = one(config, routes, &held, mailbox).await;
         findings.push(Finding::of(format!("canary {}", mailbox.name.value), result));
     }
     findings
 }
 
-async fn one(config: &Config, routes: &Routes, ledger: &Ledger, mailbox: &MailboxConfig) -> Result<String, String> {
+async fn one(config: &Config, routes: &Routes, held: &HeldStore, mailbox: &MailboxConfig) -> Result<String, String> {
     let address = mailbox.address.value.replace("%{key}", "mailhatch-check");
     let shown = routes.mask(&address).into_owned();
     let message_id = message_id(config)?;
@@ -46,7 +47,7 @@ async fn one(config: &Config, routes: &Routes, ledger: &Ledger, mailbox: &Mailbo
     let since = SystemTime::now() - Duration::from_secs(60);
     let arrived = async {
         loop {
-            if let Some(seen) = find(ledger, &message_id, since).await? {
+            if let Some(seen) = find(held, &message_id, since).await? {
                 return Ok(seen);
             }
             sleep(Duration::from_millis(200)).await;
@@ -57,7 +58,7 @@ async fn one(config: &Config, routes: &Routes, ledger: &Ledger, mailbox: &Mailbo
             "{shown}: through Postfix to its verdict in {:.1} s: ignored, {rule}",
             started.elapsed().as_secs_f64()
         )),
-        Ok(Err(error)) => Err(LedgerError::to_string(&error)),
+        Ok(Err(error)) => Err(StateError::to_string(&error)),
         Err(_) => Err(format!(
             "{shown}: taken by {}, but it did not come here in {} s: look for {message_id} in Postfix's log and at postqueue -p",
             config.notice.smtp.value,
@@ -103,14 +104,14 @@ async fn submit(config: &Config, address: &str, text: &str) -> Result<(), String
 }
 
 /// The rule that set the canary aside, once its copy is there; the copy is removed.
-async fn find(ledger: &Ledger, message_id: &str, since: SystemTime) -> Result<Option<String>, LedgerError> {
-    for record in ledger.held_list().await?.records {
+async fn find(held: &HeldStore, message_id: &str, since: SystemTime) -> Result<Option<String>, StateError> {
+    for record in held.list().await?.records {
         if record.verdict != "ignored" || record.held_at < since || record.size > 64 * 1024 {
             continue;
         }
-        let Some((record, content)) = ledger.held_read(&record.id).await? else { continue };
+        let Some((record, content)) = held.read(&record.id).await? else { continue };
         if Message::parse(content).message_id().is_some_and(|id| id.contains(message_id)) {
-            ledger.held_remove(&record.id).await?;
+            held.remove(&record.id).await?;
             return Ok(Some(record.rule));
         }
     }

@@ -60,7 +60,7 @@ pub(super) fn run(path: &Path, options: &Options) -> u8 {
         output.add(secrets);
         output.add(rooms::applications(&config, secrets_are_good).await);
         output.add(rooms::dns(&config).await);
-        output.add(rooms::ledger(&config).await);
+        output.add(rooms::state(&config).await);
         output.add(rooms::notices(&config));
         let wiring = postfix::check(options.postfix_config.as_deref(), &config);
         output.add(wiring.findings);

@@ -9,6 +9,7 @@ use super::finding::Finding;
 use crate::app::Apps;
 use crate::auth::Authenticator;
 use crate::config::{AuthMethod, Config, Secret};
+use crate::held::HeldStore;
 use crate::ledger::Ledger;
 use crate::notice::Notifier;
 
@@ -95,36 +96,29 @@ fn is_loopback(server: &str) -> bool {
     address.or_else(|_| server.parse::<IpAddr>()).is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The ledger, through the same door as every delivery.
-pub(super) async fn ledger(config: &Config) -> Vec<Finding> {
+/// The ledger and the held copies, through the same door as every delivery.
+pub(super) async fn state(config: &Config) -> Vec<Finding> {
     // A check must not make what the service's user is to make.
     if fs::metadata(&config.state_dir).is_err() {
         return vec![Finding::failed("ledger", format!("not tried: there is no {}", config.state_dir.display()))];
     }
-    match Ledger::new(config).check().await {
-        Ok(report) => {
-            let text = format!(
-                "{} can be written ({}): {} deliveries, {} notices",
-                report.path.display(),
-                ByteSize(report.size),
-                report.deliveries,
-                report.notices
-            );
-            let held =
-                format!("{} copies, {} of {}", report.held, ByteSize(report.held_size), ByteSize(config.held.max_size));
-            let is_full = report.held_size > config.held.max_size / 10 * 9;
-            vec![
-                Finding::ok("ledger", text),
-                if is_full {
-                    Finding::warning(
-                        "held",
-                        format!("{held}: above that the oldest go; look through mailhatch held list"),
-                    )
-                } else {
-                    Finding::ok("held", held)
-                },
-            ]
+    let ledger = Ledger::new(config).check().await.map(|report| {
+        let (path, size) = (report.path.display(), ByteSize(report.size));
+        format!("{path} can be written ({size}): {} deliveries, {} notices", report.deliveries, report.notices)
+    });
+    let ledger = Finding::of("ledger", ledger.map_err(|error| error.to_string()));
+    let held = match HeldStore::new(config).check().await {
+        Ok((copies, size)) => {
+            let text = format!("{copies} copies, {} of {}", ByteSize(size), ByteSize(config.held.max_size));
+            match size > config.held.max_size / 10 * 9 {
+                true => Finding::warning(
+                    "held",
+                    format!("{text}: above that the oldest go; look through mailhatch held list"),
+                ),
+                false => Finding::ok("held", text),
+            }
         }
-        Err(error) => vec![Finding::failed("ledger", error.to_string())],
-    }
+        Err(error) => Finding::failed("held", error.to_string()),
+    };
+    vec![ledger, held]
 }

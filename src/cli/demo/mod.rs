@@ -11,9 +11,8 @@ use client::LmtpClient;
 
 use super::output::{FAILED, print_error, say};
 use super::serve;
+use super::set_up::Site;
 use crate::config::Config;
-use crate::ledger::Ledger;
-use crate::pipeline::Engine;
 use crate::telemetry::Telemetry;
 
 /// One sample message.
@@ -78,9 +77,8 @@ fn show() -> io::Result<bool> {
     say(format_args!("The configuration:\n"));
     text.lines().for_each(|line| say(format_args!("    {line}")));
     let config = Config::parse(&directory.path().join("mailhatch.toml"), &text).map_err(io::Error::other)?;
-    let ledger = Arc::new(Ledger::new(&config));
-    let engine = Engine::new(config, ledger, Arc::new(Telemetry::silent())).map_err(io::Error::other)?;
-    let service = serve::Background::start(Arc::new(engine))?;
+    let site = Site::new(config, Arc::new(Telemetry::silent())).map_err(io::Error::other)?;
+    let service = serve::Background::start(site)?;
     let all_answered = send_all(&socket)?;
     show_one_event(&spool)?;
     service.stop();

@@ -16,25 +16,27 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use reload::{ReloadableEngine, telemetry};
 
 use super::output::{FAILED, print_error, report};
-use super::set_up::{engine, service_runtime};
+use super::set_up::{Site, service_runtime};
 use crate::intake::listener::Listener;
 use crate::intake::lmtp::{self, ServerSettings};
 use crate::intake::shutdown::{Shutdown, ShutdownTrigger};
 use crate::log_line::{Level, LogLine};
-use crate::pipeline::Engine;
 use crate::sandbox::{Identity, Sandbox, give_up_root};
 use crate::telemetry::{Metrics, MetricsListener};
+
+/// How often it is looked whether the held copies are to be swept.
+const MAINTENANCE: Duration = Duration::from_secs(3600);
 
 /// Runs until SIGTERM and gives the exit status.
 pub(super) fn run(path: &Path) -> u8 {
     // The names are constants, so that this cannot fail; if it did, mail is worth more than numbers.
     let metrics = Metrics::new().ok().map(Arc::new);
-    let engine = match engine(path, |log| telemetry(log, metrics.as_ref())) {
-        Ok(engine) => engine,
+    let site = match Site::load(path, |log| telemetry(log, metrics.as_ref())) {
+        Ok(site) => site,
         Err(error) => return report(&error),
     };
-    let sandbox = Sandbox::enter(engine.config());
-    let service = ReloadableEngine::new(engine, metrics, sandbox);
+    let sandbox = Sandbox::enter(site.engine.config());
+    let service = ReloadableEngine::new(site, metrics, sandbox);
     match service_runtime().and_then(|runtime| runtime.block_on(serve(service, path.to_owned()))) {
         Ok(()) => 0,
         Err(error) => {
@@ -58,11 +60,13 @@ async fn serve(service: ReloadableEngine, path: PathBuf) -> io::Result<()> {
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     let mut watchdog =
         tokio::time::interval(sd_notify::watchdog_enabled().map_or(Duration::from_secs(3600), |period| period / 2));
+    let mut maintenance = tokio::time::interval(MAINTENANCE);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = watchdog.tick() => drop(sd_notify::notify(&[NotifyState::Watchdog])),
+            _ = maintenance.tick() => service.current().held().sweep_if_due(),
             hung_up = hangup.recv() => reload(&service, &path, hung_up),
             ended = &mut serving => return ended.map(drop).map_err(io::Error::other),
         }
@@ -80,14 +84,14 @@ fn start(
         let service = service.clone();
         Arc::new(move |line: LogLine| service.log(&line))
     };
-    let engine = service.current();
-    if let Err(error) = engine.ledger().prepare() {
+    let site = service.site();
+    if let Err(error) = site.prepare() {
         // Mail is deferred until it is fixed; the service must be there to say so.
         service.log(&LogLine::event(Level::Error, error));
     }
-    let mut settings = ServerSettings::new(engine.config(), log);
+    let mut settings = ServerSettings::new(site.engine.config(), log);
     settings.metrics.clone_from(&service.metrics);
-    settings.allowed_uids = Some(sockets::allowed_uids(&engine));
+    settings.allowed_uids = Some(sockets::allowed_uids(&site.engine));
     lmtp::serve(listeners, service.clone(), settings, shutdown)
 }
 
@@ -122,7 +126,7 @@ async fn stop(
         // A second signal means now.
         _ = terminate.recv() => 1,
     };
-    if let Err(error) = service.current().ledger().settle().await {
+    if let Err(error) = service.site().ledger.settle().await {
         service.log(&LogLine::event(Level::Error, error));
     }
     let text = match left {
@@ -171,7 +175,7 @@ async fn serve_metrics(service: &Arc<ReloadableEngine>) {
             let refresh = Arc::new(move || {
                 let (metrics, engine) = (counting.clone(), service.current());
                 let refresh: BoxFuture<'static, ()> = Box::pin(async move {
-                    let held = engine.ledger().held_totals().await;
+                    let held = engine.held().totals().await;
                     metrics.set_held(held.ok());
                 });
                 refresh
@@ -200,10 +204,10 @@ pub(super) struct Background {
 
 impl Background {
     /// Binds the sockets and serves; when it returns, they can be connected to.
-    pub fn start(engine: Arc<Engine>) -> io::Result<Self> {
+    pub fn start(site: Site) -> io::Result<Self> {
         let runtime = service_runtime()?;
-        let listeners = runtime.block_on(async { sockets::listeners(&engine) })?;
-        let service = Arc::new(ReloadableEngine::new(engine, None, Sandbox::default()));
+        let listeners = runtime.block_on(async { sockets::listeners(&site.engine) })?;
+        let service = Arc::new(ReloadableEngine::new(site, None, Sandbox::default()));
         let (trigger, shutdown) = Shutdown::new();
         let serving = start(&service, listeners, shutdown);
         let thread = std::thread::spawn(move || {

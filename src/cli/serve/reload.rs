@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use futures_util::future::BoxFuture;
 
+use super::super::set_up::Site;
 use crate::config::{Config, ConfigError, LogConfig};
 use crate::intake::{Deliver, MessageLimits};
-use crate::ledger::Ledger;
 use crate::log_line::LogLine;
 use crate::mail::{Content, Envelope};
 use crate::outcome::Outcome;
@@ -18,7 +18,7 @@ use crate::telemetry::{Metrics, Telemetry};
 /// The engine in force: SIGHUP puts another in its place, and messages on their way keep theirs.
 #[derive(Debug)]
 pub(super) struct ReloadableEngine {
-    engine: RwLock<Arc<Engine>>,
+    site: RwLock<Site>,
     /// Counted on over a reload; `None` where nothing is counted.
     pub(super) metrics: Option<Arc<Metrics>>,
     pub(super) sandbox: Sandbox,
@@ -26,13 +26,18 @@ pub(super) struct ReloadableEngine {
 
 impl ReloadableEngine {
     /// The first engine, within its sandbox.
-    pub(super) fn new(engine: Arc<Engine>, metrics: Option<Arc<Metrics>>, sandbox: Sandbox) -> Self {
-        Self { engine: RwLock::new(engine), metrics, sandbox }
+    pub(super) fn new(site: Site, metrics: Option<Arc<Metrics>>, sandbox: Sandbox) -> Self {
+        Self { site: RwLock::new(site), metrics, sandbox }
     }
 
     /// The engine in force now.
     pub(super) fn current(&self) -> Arc<Engine> {
-        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.site().engine
+    }
+
+    /// The engine in force now, with what is below it.
+    pub(super) fn site(&self) -> Site {
+        self.site.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts a new configuration in force, or keeps the old one if the new one is wrong.
@@ -43,9 +48,8 @@ impl ReloadableEngine {
         if let Some(metrics) = &self.metrics {
             metrics.expect(&config);
         }
-        let ledger: Arc<Ledger> = Arc::new(self.current().ledger().reloaded(&config));
-        let engine = Arc::new(Engine::new(config, ledger, telemetry)?);
-        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
+        let reloaded = self.site().reloaded(config, telemetry)?;
+        *self.site.write().unwrap_or_else(PoisonError::into_inner) = reloaded;
         Ok(())
     }
 

@@ -8,16 +8,13 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::error::LedgerError;
-use super::held::{MESSAGE, RECORD, remove};
-use super::shared::{Shared, inherit_owner};
+use super::files::{HeldFiles, MESSAGE, RECORD};
 use crate::event_id::EventId;
+use crate::state_dir::{StateError, inherit_owner};
 
 /// Sweeps while `max_size` octets are held, on average.
 const SWEEPS: u64 = 64;
@@ -39,51 +36,34 @@ pub struct Purged {
     pub kept_size: u64,
 }
 
-/// Sweeps if it is time to, after a copy was kept. A failure to sweep is no failure to hold: the copy is safe.
-pub(super) fn after_holding(shared: &Arc<Shared>, id: &EventId) {
-    let limits = shared.settings().held;
-    let size = copy_size(&shared.paths.held.join(id.as_str())).unwrap_or(0);
+/// Whether a sweep follows the copy that was just kept.
+pub(super) fn follows_a_copy(files: &HeldFiles, id: &EventId, max_size: u64) -> bool {
+    let size = copy_size(&files.directory(id)).unwrap_or(0);
     // No guess of a sender's making: whoever could tell when a sweep comes could fill the disk in between.
     let mut random = [0; 8];
     let drawn = SystemRandom::new().fill(&mut random).map_or(0, |()| u64::from_be_bytes(random));
-    let threshold = u128::from(size) * u128::from(SWEEPS) * u128::from(u64::MAX) / u128::from(limits.max_size.max(1));
-    // One sweep at a time is enough for a process.
-    if u128::from(drawn) <= threshold && !shared.sweeping.swap(true, Ordering::AcqRel) {
-        let _ = sweep(shared, limits.keep, limits.max_size, Some(id));
-        shared.sweeping.store(false, Ordering::Release);
-    }
+    let threshold = u128::from(size) * u128::from(SWEEPS) * u128::from(u64::MAX) / u128::from(max_size.max(1));
+    u128::from(drawn) <= threshold
 }
 
-/// Sweeps on a thread of its own if the last sweep of any process was a day ago.
-pub(super) fn in_background(shared: &Arc<Shared>) {
-    let swept = fs::metadata(marker(shared)).and_then(|file| file.modified());
-    let due = swept.map_or(shared.paths.held.is_dir(), |at| age(at, SystemTime::now()) >= DAY);
-    if !due || shared.sweeping.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    let for_thread = Arc::clone(shared);
-    let started = std::thread::Builder::new().name("held sweep".into()).spawn(move || {
-        let limits = for_thread.settings().held;
-        let _ = sweep(&for_thread, limits.keep, limits.max_size, None);
-        for_thread.sweeping.store(false, Ordering::Release);
-    });
-    if started.is_err() {
-        shared.sweeping.store(false, Ordering::Release);
-    }
+/// Whether the last sweep of any process was a day ago.
+pub(super) fn is_due(files: &HeldFiles) -> bool {
+    let swept = fs::metadata(marker(files)).and_then(|file| file.modified());
+    swept.map_or(files.base().is_dir(), |at| age(at, SystemTime::now()) >= DAY)
 }
 
 /// Removes what is older than `keep`, then the oldest until the rest fits. Never `spared`, the copy that was just promised to
 /// be safe; and for its size never the newest copy, which may just have been promised by another process.
 pub(super) fn sweep(
-    shared: &Shared,
+    files: &HeldFiles,
     keep: Duration,
     max_size: u64,
     spared: Option<&EventId>,
-) -> Result<Purged, LedgerError> {
-    let base = &shared.paths.held;
-    let cannot = |error: io::Error| LedgerError::file("sweep", base, &error);
+) -> Result<Purged, StateError> {
+    let base = files.base();
+    let cannot = |error: io::Error| StateError::file("sweep", base, &error);
     let now = SystemTime::now();
-    let mut copies = copies(shared, now).map_err(cannot)?;
+    let mut copies = copies(files, now).map_err(cannot)?;
     copies.sort_by(|a, b| (a.held_at, &a.path).cmp(&(b.held_at, &b.path)));
     let newest = copies.last().map(|copy| copy.path.clone());
     let spared = spared.map(|id| base.join(id.as_str()));
@@ -96,22 +76,22 @@ pub(super) fn sweep(
             continue;
         }
         // Another process may have removed it in the meantime.
-        purged.removed += u64::from(remove(shared, &copy.path).map_err(cannot)?);
+        purged.removed += u64::from(files.remove(&copy.path).map_err(cannot)?);
         purged.kept -= 1;
         purged.kept_size -= copy.size;
     }
     // Its time of change is when the last sweep was.
     if base.is_dir() {
-        File::create(marker(shared)).and_then(|file| file.set_modified(now)).map_err(cannot)?;
-        inherit_owner(&marker(shared)).map_err(cannot)?;
+        File::create(marker(files)).and_then(|file| file.set_modified(now)).map_err(cannot)?;
+        inherit_owner(&marker(files)).map_err(cannot)?;
     }
     Ok(purged)
 }
 
 /// How many copies there are and what they take on disk.
-pub(super) fn totals(shared: &Shared) -> Result<Purged, LedgerError> {
-    let copies = copies(shared, SystemTime::UNIX_EPOCH);
-    let copies = copies.map_err(|error| LedgerError::file("list", &shared.paths.held, &error))?;
+pub(super) fn totals(files: &HeldFiles) -> Result<Purged, StateError> {
+    let copies = copies(files, SystemTime::UNIX_EPOCH);
+    let copies = copies.map_err(|error| StateError::file("list", files.base(), &error))?;
     Ok(Purged { removed: 0, kept: copies.len() as u64, kept_size: copies.iter().map(|copy| copy.size).sum() })
 }
 
@@ -122,8 +102,8 @@ struct Copy {
 }
 
 /// All copies; directories that a killed process left behind are removed on the way.
-fn copies(shared: &Shared, now: SystemTime) -> io::Result<Vec<Copy>> {
-    let entries = match fs::read_dir(&shared.paths.held) {
+fn copies(files: &HeldFiles, now: SystemTime) -> io::Result<Vec<Copy>> {
+    let entries = match fs::read_dir(files.base()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
@@ -165,6 +145,6 @@ fn age(then: SystemTime, now: SystemTime) -> Duration {
     now.duration_since(then).unwrap_or_default()
 }
 
-fn marker(shared: &Shared) -> PathBuf {
-    shared.paths.held.join(".swept")
+fn marker(files: &HeldFiles) -> PathBuf {
+    files.base().join(".swept")
 }

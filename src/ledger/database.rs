@@ -11,11 +11,9 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::{LedgerError, beside, corrupt};
-use super::shared::{Paths, inherit_owner};
-
-/// The version of the tables, kept in `PRAGMA user_version`.
-const VERSION: i64 = 1;
+use super::error::{self, beside, corrupt};
+use super::schema::{TABLES, VERSION};
+use crate::state_dir::{StateDir, StateError, inherit_owner};
 
 /// How long another process may hold the write lock. A transaction takes milliseconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,23 +28,6 @@ const LONG_LOG: u32 = 1000;
 /// A process that has committed so often is one that stays.
 const STAYS: u32 = 64;
 
-/// `delivery` may grow to millions of rows: the key is the table itself, and the one index grows at its end only, because
-/// `begun` is the time of the insertion; it costs one more page a commit and saves the expiry from walking the table.
-const TABLES: &str = "
-    CREATE TABLE delivery (id BLOB PRIMARY KEY, begun INTEGER NOT NULL, delivered INTEGER) STRICT, WITHOUT ROWID;
-    CREATE INDEX delivery_begun ON delivery (begun);
-    CREATE TABLE refusal (id BLOB PRIMARY KEY, first INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE INDEX refusal_first ON refusal (first);
-    CREATE TABLE notice (id BLOB PRIMARY KEY, time INTEGER NOT NULL, sent INTEGER NOT NULL, address TEXT NOT NULL,
-                         domain TEXT NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE INDEX notice_time ON notice (time);
-    CREATE INDEX notice_address ON notice (address, time);
-    CREATE INDEX notice_domain ON notice (domain, time);
-    CREATE INDEX notice_reserved ON notice (sent) WHERE sent = 0;
-    CREATE TABLE chore (name TEXT PRIMARY KEY, done INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-    PRAGMA user_version = 1;
-";
-
 /// An open database, and which file it is.
 #[derive(Debug)]
 pub(super) struct Database {
@@ -58,22 +39,21 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens the database; makes it if there is none.
-    pub(super) fn open(paths: &Paths) -> Result<Self, LedgerError> {
-        let path = paths.database.as_path();
+    pub(super) fn open(state_dir: &StateDir, path: &Path) -> Result<Self, StateError> {
         if identity(path).is_none() {
-            paths.prepare_state_dir()?;
+            state_dir.prepare()?;
             create(path)?;
         }
         let Some(file) = identity(path) else {
-            return Err(LedgerError::file("find", path, &std::io::ErrorKind::NotFound.into()));
+            return Err(StateError::file("find", path, &std::io::ErrorKind::NotFound.into()));
         };
-        let connection = connect(path).map_err(|error| LedgerError::database(path, &error))?;
-        let version = version(&connection).map_err(|error| LedgerError::database(path, &error))?;
+        let connection = connect(path).map_err(|error| error::database(path, &error))?;
+        let version = version(&connection).map_err(|error| error::database(path, &error))?;
         match version {
             VERSION => {}
-            0 => return Err(LedgerError::new(corrupt(path, "it has no tables"))),
+            0 => return Err(StateError::new(corrupt(path, "it has no tables"))),
             newer => {
-                return Err(LedgerError::new(format!(
+                return Err(StateError::new(format!(
                     "ledger {} has schema version {newer}, and this mailhatch knows only {VERSION}: a newer mailhatch has used \
                      it; install that one again",
                     path.display()
@@ -84,11 +64,11 @@ impl Database {
     }
 
     /// Fails if the file was removed or replaced since: what is written to it now, no other process would see.
-    pub(super) fn verify(&self, path: &Path) -> Result<(), LedgerError> {
+    pub(super) fn verify(&self, path: &Path) -> Result<(), StateError> {
         if identity(path) == Some(self.file) {
             return Ok(());
         }
-        Err(LedgerError::new(format!(
+        Err(StateError::new(format!(
             "ledger {} was removed or replaced while it was open: it is opened again at the next message",
             path.display()
         )))
@@ -130,15 +110,15 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-fn create(path: &Path) -> Result<(), LedgerError> {
-    let cannot = |error: std::io::Error| LedgerError::file("make", path, &error);
+fn create(path: &Path) -> Result<(), StateError> {
+    let cannot = |error: std::io::Error| StateError::file("make", path, &error);
     // SQLite would replay the log of the old file into the new one.
     let log = beside(path, "-wal");
     if log.exists() {
         if identity(path).is_some() {
             return Ok(());
         }
-        return Err(LedgerError::new(format!(
+        return Err(StateError::new(format!(
             "ledger {} is missing, but its log {} is there: put the ledger back, or move the log away to begin a new one",
             path.display(),
             log.display()
@@ -146,7 +126,7 @@ fn create(path: &Path) -> Result<(), LedgerError> {
     }
     let directory = path.parent().unwrap_or(Path::new("."));
     let temporary = tempfile::Builder::new().prefix(".tmp-ledger-").tempfile_in(directory).map_err(cannot)?;
-    fill(temporary.path()).map_err(|error| LedgerError::database(temporary.path(), &error))?;
+    fill(temporary.path()).map_err(|error| error::database(temporary.path(), &error))?;
     temporary.as_file().set_permissions(fs::Permissions::from_mode(0o640)).map_err(cannot)?;
     inherit_owner(temporary.path()).map_err(cannot)?;
     temporary.as_file().sync_all().map_err(cannot)?;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::held::HeldRecord;
+use super::copy::HeldRecord;
 use crate::event_id::EventId;
 use crate::mail::{Address, Client, Envelope, Recipient, Sender};
 
@@ -93,13 +93,13 @@ pub(super) fn read(text: &[u8]) -> Result<HeldRecord, String> {
         SenderFile::Unknown => Sender::Unknown,
         SenderFile::Null => Sender::Null,
         SenderFile::Address(text) => {
-            Sender::Address(Address::parse(&text).ok_or_else(|| format!("the sender {text:?} is no address"))?)
+            Sender::Address(Address::parse(&text).ok_or_else(|| format!("the sender {text:?} is not a valid address"))?)
         }
         SenderFile::Unreadable(text) => Sender::Unreadable(text),
     };
     let client = file.envelope.client;
     Ok(HeldRecord {
-        id: EventId::parse(&file.id).ok_or_else(|| format!("the id {:?} is no event id", file.id))?,
+        id: EventId::parse(&file.id).ok_or_else(|| format!("the id {:?} is not a valid event id", file.id))?,
         held_at: humantime::parse_rfc3339(&file.held_at).map_err(|error| format!("held_at: {error}"))?,
         verdict: file.verdict,
         rule: file.rule,
@@ -186,8 +186,8 @@ mod tests {
             "envelope":{"sender":"null","recipients":[],"client":{},"queue_id":null}}"#;
         assert_eq!(read(good.as_bytes()).map(|record| record.envelope.sender), Ok(Sender::Null));
         for (name, from, to, message) in [
-            ("an id that is a path", "00000000000000000000000000000000", "../x", "no event id"),
-            ("a sender that is no address", "\"null\"", "{\"address\":\"jane\"}", "no address"),
+            ("an id that is a path", "00000000000000000000000000000000", "../x", "not a valid event id"),
+            ("a sender that is not a valid address", "\"null\"", "{\"address\":\"jane\"}", "not a valid address"),
             ("a time that is none", "2026-11-22T10:00:00Z", "yesterday", "held_at"),
             ("a field that is missing", "\"rule\":\"r\",", "", "rule"),
         ] {

@@ -1,0 +1,70 @@
+//! What the callers and the writer share: where things are, the limits, the in-flight locks, and what is done but not yet
+//! written down.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::facts::Fact;
+use super::in_flight::InFlightLocks;
+use crate::config::Config;
+use crate::state_dir::StateDir;
+
+/// Shared between the callers and the writer.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) state_dir: StateDir,
+    /// The file of the database.
+    pub(super) database: PathBuf,
+    pub(super) in_flight: Arc<InFlightLocks>,
+    limits: Mutex<LedgerLimits>,
+    facts: Mutex<Vec<Fact>>,
+}
+
+/// What the configuration says of notices.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LedgerLimits {
+    pub(super) interval: Duration,
+    pub(super) per_domain_per_hour: u32,
+    pub(super) total_per_hour: u32,
+}
+
+impl LedgerLimits {
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            interval: config.notice.interval,
+            per_domain_per_hour: config.notice.per_domain_per_hour,
+            total_per_hour: config.notice.total_per_hour,
+        }
+    }
+}
+
+impl Context {
+    pub(super) fn new(state_dir: StateDir, limits: LedgerLimits) -> Self {
+        Self {
+            database: state_dir.path().join("ledger.sqlite"),
+            in_flight: Arc::new(InFlightLocks::new(&state_dir)),
+            state_dir,
+            limits: Mutex::new(limits),
+            facts: Mutex::default(),
+        }
+    }
+
+    pub(super) fn limits(&self) -> LedgerLimits {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_limits(&self, limits: LedgerLimits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    /// Keeps what is done until it is written down. It is known to this process from now on, and its guard is kept.
+    pub(super) fn remember(&self, fact: Fact) {
+        self.facts().push(fact);
+    }
+
+    /// What is done but not written down yet; only the writer takes away from it.
+    pub(super) fn facts(&self) -> MutexGuard<'_, Vec<Fact>> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,149 @@
+//! What the pipeline asks of the ledger, whatever keeps it: was this done before, may I, it is done.
+//!
+//! A guard is opaque: whoever holds one only drops it or gives it back. An implementation must never answer yes to what it
+//! could not write down.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use futures_util::future::BoxFuture;
+
+use crate::event_id::EventId;
+use crate::state_dir::StateError;
+
+/// The deliveries, refusals and notices of one application's mail.
+pub trait DeliveryLog: fmt::Debug + Send + Sync {
+    /// Claims an event. Before it says yes it has written, so that a full disk defers the message before the application has
+    /// it, not after.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    fn begin<'a>(&'a self, id: &'a EventId) -> BoxFuture<'a, Result<Begin, StateError>>;
+
+    /// Records that the application acknowledged the event, durably, and ends the claim.
+    ///
+    /// # Errors
+    /// An error does not undo the delivery: the message is answered as delivered, with the error as a warning. This process
+    /// remembers the event, keeps its claim so that no other hands it over again, and goes on trying to record it. That
+    /// holds also if the future is dropped before it is done.
+    fn finish(&self, claim: Claim) -> BoxFuture<'_, Result<(), Unrecorded>>;
+
+    /// When the application first refused this event without a reason: now, if it never did before.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    fn first_refusal<'a>(&'a self, id: &'a EventId) -> BoxFuture<'a, Result<SystemTime, StateError>>;
+
+    /// Asks for the right to send the notice of one event; see [`Reservation`].
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    fn reserve_notice(&self, request: NoticeRequest) -> BoxFuture<'_, Result<Reservation, StateError>>;
+
+    /// Records that the notice was handed to the MTA, durably.
+    ///
+    /// # Errors
+    /// An error does not undo that; as with [`DeliveryLog::finish`], this process remembers it.
+    fn confirm_notice(&self, claim: NoticeClaim) -> BoxFuture<'_, Result<(), Unrecorded>>;
+
+    /// Gives a reservation back: the notice was not sent, and does not count. Dropping the claim comes to the same.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn cancel_notice(&self, claim: NoticeClaim) -> BoxFuture<'_, Result<(), StateError>>;
+}
+
+/// May this event be handed over?
+#[derive(Debug)]
+pub enum Begin {
+    /// It was delivered before.
+    Delivered(SystemTime),
+    /// Another process, or another task of this one, is at it.
+    InFlight,
+    /// Yes, and nobody else until the claim is dropped or finished.
+    New(Claim),
+}
+
+/// What keeps everybody else away until it is dropped, or its process ends.
+pub(super) trait Guard: fmt::Debug + Send + Sync {}
+
+/// The right to hand one event over. Dropped, or lost with its process, it leaves the event undelivered.
+#[derive(Debug)]
+pub struct Claim {
+    id: EventId,
+    guard: Box<dyn Guard>,
+}
+
+impl Claim {
+    pub(super) fn new(id: EventId, guard: impl Guard + 'static) -> Self {
+        Self { id, guard: Box::new(guard) }
+    }
+
+    /// The event it is for.
+    pub fn id(&self) -> &EventId {
+        &self.id
+    }
+
+    pub(super) fn into_parts(self) -> (EventId, Box<dyn Guard>) {
+        (self.id, self.guard)
+    }
+}
+
+/// A notice that somebody wants to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticeRequest {
+    /// The event it is about: one notice an event.
+    pub id: EventId,
+    /// For whom, in the form in which all spellings of one sender are the same.
+    pub canonical: String,
+    /// The domain that the limit per domain counts, in lower case.
+    pub domain: String,
+}
+
+/// May this notice be sent? The first limit that says no.
+#[derive(Debug)]
+pub enum Reservation {
+    /// Yes; it counts from now on, until it is confirmed or given back.
+    Granted(NoticeClaim),
+    /// The notice of this event was sent before.
+    AlreadySent,
+    /// Another process, or another task of this one, is sending it.
+    InFlight,
+    /// This sender got one within the interval.
+    TooSoon {
+        /// When.
+        last: SystemTime,
+    },
+    /// The domain got as many as it may in an hour.
+    DomainLimit,
+    /// So many were sent as may be in an hour.
+    TotalLimit,
+}
+
+/// The right to send one notice. Dropped, or lost with its process, it leaves the notice unsent and uncounted.
+#[derive(Debug)]
+pub struct NoticeClaim {
+    request: NoticeRequest,
+    guard: Box<dyn Guard>,
+}
+
+impl NoticeClaim {
+    pub(super) fn new(request: NoticeRequest, guard: impl Guard + 'static) -> Self {
+        Self { request, guard: Box::new(guard) }
+    }
+
+    pub(super) fn id(&self) -> &EventId {
+        &self.request.id
+    }
+
+    pub(super) fn into_parts(self) -> (NoticeRequest, Box<dyn Guard>) {
+        (self.request, self.guard)
+    }
+}
+
+/// It is done, but the ledger could not write that down; this process remembers it and goes on trying.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "done, but not recorded yet (should this process end before it is, a second copy would be taken for a new one): {0}"
+)]
+pub struct Unrecorded(pub StateError);
