@@ -1,5 +1,7 @@
 //! What became of a message for one recipient: the verdict, where routing sent it, and what was done about it.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::event_id::EventId;
 use crate::notice::{NoticeOutcome, NoticePreview};
 use crate::route::{Key, Matched, Route, Unrouted};
@@ -45,6 +47,23 @@ pub struct Effects {
     pub notice: Option<NoticeOutcome>,
     /// Something went wrong that does not change the verdict.
     pub warning: Option<String>,
+}
+
+/// The answers that stand already while a message is still on its way: what an application has acknowledged stays
+/// acknowledged, also if recording it takes too long.
+#[derive(Debug, Default)]
+pub struct StandingAnswers(Mutex<Vec<Outcome>>);
+
+impl StandingAnswers {
+    /// Notes the answer for one recipient.
+    pub fn note(&self, outcome: Outcome) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+    }
+
+    /// Those noted so far.
+    pub fn so_far(&self) -> Vec<Outcome> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// What would become of a message, with every step on the way.

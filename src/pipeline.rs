@@ -11,7 +11,7 @@
 mod execute;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -29,7 +29,7 @@ use crate::ledger::DeliveryLog;
 use crate::log_line::{Level, LogLine};
 use crate::mail::{Content, Envelope, Message, Recipient};
 use crate::notice::{NoticePreview, Notifier};
-use crate::outcome::{Destination, Explanation, Outcome};
+use crate::outcome::{Destination, Explanation, Outcome, StandingAnswers};
 use crate::route::{Route, Routes, Unrouted};
 use crate::screen::{Screen, Screened};
 use crate::telemetry::{Telemetry, TimedStep};
@@ -51,6 +51,7 @@ pub struct Engine {
     log: Arc<dyn DeliveryLog>,
     held: Arc<HeldStore>,
     telemetry: Arc<Telemetry>,
+    standing: OnceLock<Arc<StandingAnswers>>,
 }
 
 /// A message on its way.
@@ -131,8 +132,14 @@ impl Engine {
             log,
             held,
             telemetry,
+            standing: OnceLock::new(),
             config,
         })
+    }
+
+    /// Notes each answer as soon as it stands: for a process with one message, which its watchdog may end before all is done.
+    pub fn note_standing_answers(&self, standing: Arc<StandingAnswers>) {
+        let _ = self.standing.set(standing);
     }
 
     /// The configuration in force.

@@ -3,10 +3,10 @@
 //! Ends in 0 or 75 whatever happens. Postfix bounces a mail for every other status (a Rust panic is 101, wrong usage 2, a
 //! configuration error 78), and also when its own time limit is over, so ours is shorter.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::intake::Deliver;
 use crate::intake::pipe::{answer, defer, read_message};
 use crate::log_line::{Level, LogLine};
 use crate::mail::Content;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, StandingAnswers};
 use crate::sandbox::Sandbox;
 use crate::telemetry::Telemetry;
 use crate::verdict::Status;
@@ -61,6 +61,7 @@ fn take(config: &std::path::Path, options: EnvelopeOptions, parent: Pid, watchdo
     };
     let engine = &site.engine;
     watchdog.set(engine.config().limits.deadline + GRACE);
+    engine.note_standing_answers(watchdog.watch_answers(options.recipients.len()));
     // What could not be raised is no news at each mail: `serve` says it once.
     let _ = Sandbox::enter(engine.config());
     // Several recipients share their fsyncs on the ledger's own thread.
@@ -74,6 +75,7 @@ fn take(config: &std::path::Path, options: EnvelopeOptions, parent: Pid, watchdo
             defer(refusal.status, refusal.public, &mut output)
         }
     };
+    watchdog.answered(status);
     crash_point("answered");
     settle(&site);
     site.ledger.maintain();
@@ -163,40 +165,80 @@ fn overflow_directory(site: &Site) -> std::path::PathBuf {
     }
 }
 
-/// Ends the process with 75 when the time is over, whatever it hangs in.
+/// Ends the process when the time is over, whatever it hangs in: with the answer that stands, else with 75.
 struct Watchdog {
     started: Instant,
-    end: Arc<Mutex<Instant>>,
+    watched: Arc<Mutex<Watched>>,
     thread: Option<Thread>,
+}
+
+/// What the watchdog knows.
+struct Watched {
+    end: Instant,
+    /// The output is written; this is the exit status.
+    answered: Option<u8>,
+    recipients: usize,
+    standing: Arc<StandingAnswers>,
 }
 
 impl Watchdog {
     fn start(limit: Duration) -> Self {
         let started = Instant::now();
-        let end = Arc::new(Mutex::new(started + limit));
-        let watched = Arc::clone(&end);
+        let watched = Watched { end: started + limit, answered: None, recipients: 0, standing: Arc::default() };
+        let watched = Arc::new(Mutex::new(watched));
+        let watching = Arc::clone(&watched);
         let watch = move || {
             loop {
-                let end = *watched.lock().unwrap_or_else(PoisonError::into_inner);
+                let end = watching.lock().unwrap_or_else(PoisonError::into_inner).end;
                 let left = end.saturating_duration_since(Instant::now());
                 if left.is_zero() {
                     break;
                 }
                 std::thread::park_timeout(left);
             }
-            let _ = defer(Status::TIME_EXPIRED, "not done within the deadline", &mut std::io::stdout());
-            std::process::exit(i32::from(EX_TEMPFAIL));
+            let watched = watching.lock().unwrap_or_else(PoisonError::into_inner);
+            std::process::exit(i32::from(watched.last_word(&mut std::io::stdout())));
         };
         // Without the thread Postfix's own time limit would still be there, so a failure here is no reason to refuse the mail.
         let thread = std::thread::Builder::new().name("watchdog".to_owned()).stack_size(64 * 1024).spawn(watch);
-        Self { started, end, thread: thread.ok().map(|handle| handle.thread().clone()) }
+        Self { started, watched, thread: thread.ok().map(|handle| handle.thread().clone()) }
     }
 
     /// Another limit in place of the first one, counted from the same beginning.
     fn set(&self, limit: Duration) {
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = self.started + limit;
+        self.watched().end = self.started + limit;
         if let Some(thread) = &self.thread {
             thread.unpark();
+        }
+    }
+
+    /// Where the answers for so many recipients are noted as soon as they stand.
+    fn watch_answers(&self, recipients: usize) -> Arc<StandingAnswers> {
+        let mut watched = self.watched();
+        watched.recipients = recipients;
+        watched.standing.clone()
+    }
+
+    /// The output is written: from now on there is nothing to say but the exit status.
+    fn answered(&self, status: u8) {
+        self.watched().answered = Some(status);
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watched {
+    fn last_word(&self, output: &mut dyn Write) -> u8 {
+        if let Some(status) = self.answered {
+            return status;
+        }
+        let standing = self.standing.so_far();
+        match self.recipients {
+            0 => defer(Status::TIME_EXPIRED, "not done within the deadline", output),
+            all if standing.len() == all => answer(&standing, output),
+            _ => defer(Status::TIME_EXPIRED, "not done within the deadline", output),
         }
     }
 }
@@ -216,4 +258,40 @@ fn fallback_log(line: &LogLine) {
     let config =
         crate::config::LogConfig { to: crate::config::LogTarget::Syslog, format: crate::config::LogFormat::Logfmt };
     Telemetry::new(config).log(line);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Verdict;
+
+    #[test]
+    fn when_the_time_is_over_the_answer_that_stands_is_given() {
+        let delivered = |number: usize| {
+            let standing = StandingAnswers::default();
+            (0..number).for_each(|_| standing.note(Outcome::new(Verdict::Delivered, "x@example.com")));
+            Arc::new(standing)
+        };
+        let rows: &[(&str, Option<u8>, usize, usize, u8, &str)] = &[
+            ("before the message is read", None, 0, 0, 75, "4.4.7 deferred"),
+            ("nobody has answered", None, 1, 0, 75, "4.4.7 deferred"),
+            ("the application has acknowledged it", None, 1, 1, 0, "2.0.0 delivered"),
+            ("one of two", None, 2, 1, 75, "4.4.7 deferred"),
+            ("both", None, 2, 2, 0, "2.0.0 delivered"),
+            ("the output is written, all is done", Some(0), 1, 0, 0, ""),
+            ("the output is written, deferred", Some(75), 1, 1, 75, ""),
+        ];
+        for (name, answered, recipients, standing, status, output) in rows {
+            let watched = Watched {
+                end: Instant::now(),
+                answered: *answered,
+                recipients: *recipients,
+                standing: delivered(*standing),
+            };
+            let mut written = Vec::new();
+            assert_eq!(watched.last_word(&mut written), *status, "{name}");
+            assert!(String::from_utf8_lossy(&written).starts_with(output), "{name}");
+            assert_eq!(written.is_empty(), output.is_empty(), "{name}");
+        }
+    }
 }

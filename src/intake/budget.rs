@@ -2,6 +2,7 @@
 //! and keeps them until its delivery is done.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,26 +14,47 @@ const UNIT: u64 = 1024;
 #[derive(Clone, Debug)]
 pub struct Budget {
     free: Arc<Semaphore>,
-    units: u32,
+    total: Arc<AtomicU32>,
 }
 
 impl Budget {
     /// A budget of so many octets.
     pub fn new(octets: u64) -> Self {
-        let units = units(octets).min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
-        Self { free: Arc::new(Semaphore::new(units as usize)), units }
+        let total = total_units(octets);
+        Self { free: Arc::new(Semaphore::new(total as usize)), total: Arc::new(AtomicU32::new(total)) }
+    }
+
+    /// Another number of octets from now on. What is reserved already stays so; a smaller budget waits until that much is
+    /// given back.
+    pub fn resize(&self, octets: u64) {
+        let wanted = total_units(octets);
+        let before = self.total.swap(wanted, Ordering::AcqRel);
+        if let Some(more) = wanted.checked_sub(before).filter(|&more| more > 0) {
+            self.free.add_permits(more as usize);
+        } else if let Some(less) = before.checked_sub(wanted).filter(|&less| less > 0) {
+            let free = self.free.clone();
+            tokio::spawn(async move {
+                if let Ok(permit) = free.acquire_many_owned(less).await {
+                    permit.forget();
+                }
+            });
+        }
+    }
+
+    fn total(&self) -> u32 {
+        self.total.load(Ordering::Acquire)
     }
 
     /// Reserves octets if they are free. Who asks for more than there is at all gets all of it.
     pub fn try_reserve(&self, octets: u64) -> Option<Reservation> {
-        let permit = self.free.clone().try_acquire_many_owned(units(octets).min(self.units)).ok()?;
+        let permit = self.free.clone().try_acquire_many_owned(units(octets).min(self.total())).ok()?;
         Some(Reservation { budget: self.clone(), permit })
     }
 
     /// Reserves octets, and waits for them at most so long; in the order of asking, so that a large message is not put off
     /// for ever by small ones.
     pub async fn reserve(&self, octets: u64, wait: Duration) -> Option<Reservation> {
-        let acquire = self.free.clone().acquire_many_owned(units(octets).min(self.units));
+        let acquire = self.free.clone().acquire_many_owned(units(octets).min(self.total()));
         let permit = tokio::time::timeout(wait, acquire).await.ok()?.ok()?;
         Some(Reservation { budget: self.clone(), permit })
     }
@@ -76,6 +98,10 @@ impl Reservation {
     }
 }
 
+fn total_units(octets: u64) -> u32 {
+    units(octets).min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX))
+}
+
 fn units(octets: u64) -> u32 {
     u32::try_from(octets.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }
@@ -117,5 +143,21 @@ mod tests {
         tokio::task::yield_now().await;
         drop(first);
         assert!(second.await.expect("task"));
+    }
+
+    #[tokio::test]
+    async fn a_budget_becomes_larger_and_smaller() {
+        let budget = Budget::new(4 * UNIT);
+        let first = budget.try_reserve(4 * UNIT).expect("free octets");
+        budget.resize(10 * UNIT);
+        assert_eq!(budget.free(), 6 * UNIT);
+        assert_eq!(budget.try_reserve(9 * UNIT).map(|_| ()), None);
+        budget.resize(2 * UNIT);
+        tokio::task::yield_now().await;
+        drop(first);
+        let all = budget.reserve(100 * UNIT, Duration::from_secs(60)).await.expect("what there is");
+        assert_eq!((all.octets(), budget.free()), (2 * UNIT, 0));
+        drop(all);
+        assert_eq!(budget.free(), 2 * UNIT);
     }
 }

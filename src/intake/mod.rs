@@ -33,6 +33,8 @@ pub trait Deliver: Send + Sync + 'static {
 pub struct MessageLimits {
     /// Octets that stay in memory; the rest goes to a file.
     pub message_size: u64,
+    /// Octets that all messages together may have in memory.
+    pub memory: u64,
     /// Recipients of one message.
     pub recipients: usize,
 }

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Decided, Decision, Engine, MessageContext};
 use crate::app::{Answer, AppError, Event, hide_key};
@@ -22,6 +22,10 @@ use crate::verdict::{Deferral, Rejection, Verdict};
 
 /// How long a second copy waits for the first one's end before it is deferred.
 const IN_FLIGHT_WAIT: Duration = Duration::from_secs(3);
+
+/// How long the answer waits for the record of an event that the application has. The ledger goes on trying after it; Postfix
+/// would give up waiting after `lmtp_data_done_timeout` (10 minutes) and send the message again.
+const RECORDING_WAIT: Duration = Duration::from_secs(20);
 
 impl Engine {
     /// Does what was decided.
@@ -76,10 +80,16 @@ impl Engine {
         }
         match hide_key(&event.route.key, answer) {
             Ok(Answer::Delivered(_)) => {
-                // The application has it, so the answer is 250 whatever the ledger says: 451 would double it.
-                if let Err(error) = self.telemetry.timed(TimedStep::Ledger, self.log.finish(claim)).await {
-                    outcome.effects.warning = Some(format!("delivered, but not recorded: {error}"));
+                if let Some(standing) = self.standing.get() {
+                    standing.note(Outcome { verdict: Verdict::Delivered, ..outcome.clone() });
                 }
+                // The application has it, so the answer is 250 whatever the ledger says: 451 would double it.
+                let recorded = timeout(RECORDING_WAIT, self.log.finish(claim));
+                outcome.effects.warning = match self.telemetry.timed(TimedStep::Ledger, recorded).await {
+                    Ok(Ok(())) => None,
+                    Ok(Err(error)) => Some(format!("delivered, but not recorded: {error}")),
+                    Err(_) => Some("delivered, but not recorded yet: the disk does not answer".to_owned()),
+                };
                 crash_point("delivery-recorded");
                 Ok(Verdict::Delivered)
             }

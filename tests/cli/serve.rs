@@ -38,6 +38,19 @@ fn a_reload_changes_the_limits_of_a_connection_that_is_open() {
     assert!(reply.contains("the limit is 100.0 KiB"), "{reply}");
 }
 
+/// Otherwise a message that the new message_size lets in would be deferred until a restart.
+#[test]
+fn a_reload_changes_the_memory_for_messages_too() {
+    let with =
+        |size: &str, memory: &str| format!("{BASE}[limits]\nmessage_size = \"{size}\"\nmemory = \"{memory}\"\n{SPOOL}");
+    let service = Service::start(&with("100KiB", "200KiB"));
+    let mut client = service.lmtp();
+    service.place.configure(&with("4MiB", "8MiB"));
+    service.reload();
+    let reply = client.send(SENDER, &[REPLY_ADDRESS], &message(3 * 1024 * 1024)).remove(0);
+    assert!(reply.starts_with("250 2.0.0 delivered"), "{reply}");
+}
+
 #[test]
 fn a_service_without_a_socket_does_not_start() {
     let place = Place::new(&format!("{BASE}{SPOOL}").replace("[\"unix:{dir}/lmtp.sock\"]", "[]"));

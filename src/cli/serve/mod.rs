@@ -104,7 +104,7 @@ fn reload(service: &ReloadableEngine, path: &Path, hung_up: Option<()>) {
     let line = match service.reload(path) {
         Ok(()) => LogLine::event(
             Level::Info,
-            "configuration reloaded; [listen], limits.connections, limits.memory and the name in the greeting need a restart",
+            "configuration reloaded; [listen], limits.connections and the name in the greeting need a restart",
         ),
         Err(error) => LogLine::event(Level::Error, format_args!("the old configuration stays in force: {error}")),
     };

@@ -67,7 +67,7 @@ impl Deliver for ReloadableEngine {
     fn limits(&self) -> Option<MessageLimits> {
         let engine = self.current();
         let limits = &engine.config().limits;
-        Some(MessageLimits { message_size: limits.message_size, recipients: limits.recipients })
+        Some(MessageLimits { message_size: limits.message_size, memory: limits.memory, recipients: limits.recipients })
     }
 }
 

@@ -101,8 +101,9 @@ pub(super) struct ServerContext {
 impl ServerContext {
     /// What is in force now: a reload may have changed it.
     pub(super) fn session_limits(&self) -> SessionLimits {
-        let ServerSettings { message_size, recipients, .. } = self.settings;
-        let limits = self.deliver.limits().unwrap_or(MessageLimits { message_size, recipients });
+        let ServerSettings { message_size, memory, recipients, .. } = self.settings;
+        let limits = self.deliver.limits().unwrap_or(MessageLimits { message_size, memory, recipients });
+        self.budget.resize(limits.memory);
         SessionLimits {
             message_size: usize::try_from(limits.message_size).unwrap_or(usize::MAX),
             recipients: limits.recipients,
