@@ -1,6 +1,6 @@
 //! mailhatch: a local delivery filter between Postfix and an application.
 //!
-//! A message walks through the rooms once, in this order, and never back:
+//! A message goes through the modules once, in this order, and never back:
 //!
 //! ```text
 //! intake ─► mail ─► screen ─► route ─► auth ─► app ─► notice ─► disposition ─► intake's answer
@@ -23,7 +23,7 @@
 //! | [`telemetry`] | syslog, journald, stderr; metrics |
 //! | [`sandbox`] | what a process that handles mail may not do |
 //!
-//! `docs/architecture.md` tells the story; the rules each room follows are cited beside the code.
+//! `docs/architecture.md` tells the story; the rules that each module follows are cited beside the code.
 
 pub mod app;
 pub mod auth;

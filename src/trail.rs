@@ -5,7 +5,7 @@ use serde::Serialize;
 /// One step of a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// The room: `screen`, `route`, `auth`, …
+    /// The module: `screen`, `route`, `auth`, …
     pub step: &'static str,
     /// The rule in it.
     pub rule: String,

@@ -96,9 +96,11 @@ pub(super) fn not_taken(asked: &str, answer: &HttpAnswer) -> AppError {
     let status = answer.status;
     let excerpt = answer.excerpt();
     let (code, alarm, what) = match status {
-        200..=299 if !answer.is_whole => {
-            (S::CONFIGURATION, true, "with more than 1 MiB, which is no acknowledgement: is this the right url?".into())
-        }
+        200..=299 if !answer.is_whole => (
+            S::CONFIGURATION,
+            true,
+            "with more than 1 MiB, which is not an acknowledgement: is this the right url?".into(),
+        ),
         200..=299 if answer.is_page() => (
             S::CONFIGURATION,
             true,
@@ -108,7 +110,7 @@ pub(super) fn not_taken(asked: &str, answer: &HttpAnswer) -> AppError {
             ),
         ),
         200..=299 => {
-            (S::CONFIGURATION, true, format!("with something that is no acknowledgement: look at url; {excerpt}"))
+            (S::CONFIGURATION, true, format!("with something that is not an acknowledgement: look at url; {excerpt}"))
         }
         300..=399 => {
             let place = answer.location.as_deref().map(|place| one_line(place, 200)).unwrap_or_default();

@@ -118,7 +118,7 @@ fn accept(message: &Message, value: &[u8]) -> Result<Signature, Verified> {
     if !signature.h.iter().any(|name| name.eq_ignore_ascii_case("from")) {
         return refuse(PermError, "From is not signed (RFC 6376 section 5.4)");
     }
-    let Some(domain) = comparable_domain(&signature.d) else { return refuse(Neutral, "d= is no domain name") };
+    let Some(domain) = comparable_domain(&signature.d) else { return refuse(Neutral, "d= is not a domain name") };
     signature.d = domain;
     // Reports (RFC 6651) and third-party signatures (RFC 6541) would only cost questions to DNS.
     signature.r = false;

@@ -4,7 +4,7 @@ use super::alignment::is_aligned;
 use super::{AuthResult, DkimOutcome};
 use crate::mail::{Address, Message, Sender, is_same_domain};
 
-/// An address that SPF or DKIM proves. Only this room can make one.
+/// An address that SPF or DKIM proves. Only this module can make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SenderProof {
     address: Address,

@@ -1,4 +1,4 @@
-//! The resolver behind all DNS questions of this room: built at the first question, with a cache and a time limit.
+//! The resolver behind all DNS questions of this module: built at the first question, with a cache and a time limit.
 //!
 //! It reads no CA bundle and no hosts file, and it never appends a search domain.
 
@@ -100,7 +100,7 @@ fn build(name_servers: &[SocketAddr], limits: TimeLimits) -> Result<MessageAuthe
 fn servers(name_servers: &[SocketAddr]) -> Result<Vec<NameServerConfig>, String> {
     Ok(if name_servers.is_empty() {
         let (system, _) = read_system_conf().map_err(|error| {
-            format!("the system's name servers cannot be read ({error}): set auth.nameservers or mend /etc/resolv.conf")
+            format!("the system's name servers cannot be read ({error}): set auth.nameservers or fix /etc/resolv.conf")
         })?;
         system.name_servers
     } else {

@@ -70,7 +70,8 @@ async fn work(site: &Site, held: Held) -> Result<(), String> {
 }
 
 fn read_id(text: &str) -> Result<EventId, String> {
-    EventId::parse(text).ok_or_else(|| format!("\"{text}\" is no id: it has 32 hex digits, see mailhatch held list"))
+    EventId::parse(text)
+        .ok_or_else(|| format!("\"{text}\" is not a valid id: it has 32 hex digits, see mailhatch held list"))
 }
 
 async fn list(store: &HeldStore) -> Result<(), String> {

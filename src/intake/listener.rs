@@ -17,7 +17,7 @@ pub enum ListenError {
     #[error("{}: another process listens on it; stop that one first", .0.display())]
     InUse(PathBuf),
     /// Something else than a socket is in its place.
-    #[error("{}: this is no socket; remove it, or choose another path in [listen]", .0.display())]
+    #[error("{}: this is not a socket; remove it, or choose another path in [listen]", .0.display())]
     NoSocket(PathBuf),
     /// RFC 2033 section 5.
     #[error("{0}: LMTP must not listen on port 25 (RFC 2033); choose another port in [listen]")]

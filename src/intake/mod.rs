@@ -18,7 +18,7 @@ use crate::outcome::Outcome;
 
 /// What intake hands a message to.
 pub trait Deliver: Send + Sync + 'static {
-    /// Walks the message through the rooms. Gives exactly one outcome for each envelope recipient, in their order, within
+    /// Takes the message through the pipeline. Gives exactly one outcome for each envelope recipient, in their order, within
     /// the deadline, whatever happens.
     fn deliver(self: Arc<Self>, envelope: Envelope, content: Content) -> BoxFuture<'static, Vec<Outcome>>;
 

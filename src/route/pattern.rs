@@ -34,11 +34,13 @@ impl MailboxAddress {
         match text.matches(PLACEHOLDER).count() {
             0 => match Address::parse(text) {
                 Some(address) => Ok(Self::Dedicated(address)),
-                None => wrong(format!("\"{text}\" is no mail address: write incoming+%{{key}}@example.com")),
+                None => wrong(format!("\"{text}\" is not a valid mail address: write incoming+%{{key}}@example.com")),
             },
             1 => {
                 let Some(address) = Address::parse(&text.replace(PLACEHOLDER, "key")) else {
-                    return wrong(format!("\"{text}\" is no mail address: write incoming+%{{key}}@example.com"));
+                    return wrong(format!(
+                        "\"{text}\" is not a valid mail address: write incoming+%{{key}}@example.com"
+                    ));
                 };
                 let local = text.strip_suffix(address.domain()).and_then(|rest| rest.strip_suffix('@'));
                 match local.and_then(|local| local.split_once(PLACEHOLDER)) {

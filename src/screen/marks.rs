@@ -1,4 +1,4 @@
-//! Marks that forbid an automatic answer, but do not set a message aside: the notice room asks for them.
+//! Marks that forbid an automatic answer, but do not set a message aside: the notice module asks for them.
 
 use crate::mail::Message;
 use crate::mail::lexical::without_comments;

@@ -17,7 +17,7 @@ use crate::verdict::Verdict;
 
 /// A part of a message's way whose time is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are those of the rooms")]
+#[allow(missing_docs, reason = "the names are those of the modules")]
 pub enum TimedStep {
     App,
     Auth,

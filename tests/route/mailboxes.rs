@@ -117,10 +117,10 @@ fn a_wrong_address_or_pattern_is_shown_with_its_line() {
     let rows = [
         ("key behind the at sign", address("incoming@%{key}.example.com"), 8, "must stand before the @"),
         ("two keys", address("%{key}+%{key}@example.com"), 8, "more than one %{key}"),
-        ("no address", address("incoming+%{key}"), 8, "is no mail address"),
-        ("blank", address("in coming+%{key}@example.com"), 8, "is no mail address"),
-        ("no domain", address("incoming+%{key}@"), 8, "is no mail address"),
-        ("dedicated, no address", address("incoming"), 8, "is no mail address"),
+        ("no address", address("incoming+%{key}"), 8, "is not a valid mail address"),
+        ("blank", address("in coming+%{key}@example.com"), 8, "is not a valid mail address"),
+        ("no domain", address("incoming+%{key}@"), 8, "is not a valid mail address"),
+        ("dedicated, no address", address("incoming"), 8, "is not a valid mail address"),
         (
             "dedicated without References",
             address("in@example.com") + "\nsources = [\"to\"]",

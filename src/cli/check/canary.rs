@@ -87,7 +87,7 @@ fn text(config: &Config, address: &str, message_id: &str) -> String {
 async fn submit(config: &Config, address: &str, text: &str) -> Result<(), String> {
     let server = &config.notice.smtp.value;
     let (host, port) = server.rsplit_once(':').unwrap_or((server, "25"));
-    let port = port.parse().map_err(|_| format!("notice.smtp \"{server}\" is no host:port"))?;
+    let port = port.parse().map_err(|_| format!("notice.smtp \"{server}\" is not a valid host:port"))?;
     let recipient = address.parse().map_err(|error| format!("{address} cannot be written to: {error}"))?;
     let envelope = Envelope::new(None, vec![recipient]).map_err(|error| error.to_string())?;
     let host = host.trim_start_matches('[').trim_end_matches(']');

@@ -1,4 +1,4 @@
-//! The rooms that reach outside: applications, DNS, ledger.
+//! The modules that reach outside: applications, DNS, ledger.
 
 use std::fs;
 use std::net::IpAddr;
@@ -56,7 +56,7 @@ pub(super) async fn dns(config: &Config) -> Vec<Finding> {
         Ok(servers) if servers.is_empty() && config.auth.method == AuthMethod::Verify => {
             return vec![Finding::failed(
                 "dns",
-                "there is no name server: set auth.nameservers or mend /etc/resolv.conf",
+                "no name server is known: set auth.nameservers or fix /etc/resolv.conf",
             )];
         }
         Ok(servers) => servers,

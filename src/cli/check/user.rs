@@ -17,7 +17,7 @@ pub(super) fn become_service(config: &Config) -> Vec<Finding> {
     let name = |uid: Uid| User::from_uid(uid).ok().flatten().map_or_else(|| format!("uid {uid}"), |user| user.name);
     let owner = match std::fs::metadata(state) {
         Ok(metadata) if metadata.is_dir() => metadata,
-        Ok(_) => return vec![Finding::failed("user", format!("state_dir {} is no directory", state.display()))],
+        Ok(_) => return vec![Finding::failed("user", format!("state_dir {} is not a directory", state.display()))],
         Err(error) => {
             let advice = "create it for the service's user (the packages do so: systemd-tmpfiles --create), for example \
                  with install -d -o mailhatch -g mailhatch -m 0750";

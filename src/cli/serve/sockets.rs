@@ -40,8 +40,9 @@ pub(super) fn allowed_uids(engine: &Engine) -> Vec<u32> {
         match User::from_name(name) {
             Ok(Some(user)) => uids.push(user.uid.as_raw()),
             _ => {
-                let text =
-                    format!("there is no user \"{name}\" (listen.users): its processes cannot connect to our sockets");
+                let text = format!(
+                    "the user \"{name}\" (listen.users) does not exist: its processes cannot connect to our sockets"
+                );
                 engine.telemetry().log(&LogLine::event(Level::Warning, text));
             }
         }

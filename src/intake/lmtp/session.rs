@@ -2,7 +2,7 @@
 //!
 //! The driver pushes octets, asks for [`Session::step`] and does what it says, until it says [`Step::Read`]. However the
 //! octets are cut, the steps are the same. Nothing is decided here about a message: that it is too large, or that nobody
-//! here has the address, is a verdict, and a verdict is not this room's.
+//! here has the address, is a verdict, and a verdict is not this module's.
 
 use bytes::{Buf, Bytes, BytesMut};
 

@@ -30,7 +30,7 @@ fn message_size(instance: &Instance, config: &Config) -> Finding {
         }
         Ok(theirs) => {
             let theirs =
-                if theirs == 0 { "is 0, which is no limit".to_owned() } else { format!("is {}", ByteSize(theirs)) };
+                if theirs == 0 { "is 0, which means unlimited".to_owned() } else { format!("is {}", ByteSize(theirs)) };
             Finding::warning(
                 part,
                 format!(
