@@ -12,7 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{self, beside, corrupt};
-use super::schema::{TABLES, VERSION};
+use super::schema::{self, VERSION};
 use crate::state_dir::{StateDir, StateError, inherit_owner};
 
 /// How long another process may hold the write lock. A transaction takes milliseconds.
@@ -47,10 +47,11 @@ impl Database {
         let Some(file) = identity(path) else {
             return Err(StateError::file("find", path, &std::io::ErrorKind::NotFound.into()));
         };
-        let connection = connect(path).map_err(|error| error::database(path, &error))?;
-        let version = version(&connection).map_err(|error| error::database(path, &error))?;
-        match version {
+        let failed = |failure: rusqlite::Error| error::database(path, &failure);
+        let mut connection = connect(path).map_err(failed)?;
+        match schema::version(&connection).map_err(failed)? {
             VERSION => {}
+            1..VERSION => schema::upgrade(&mut connection).map_err(failed)?,
             0 => return Err(StateError::new(corrupt(path, "it has no tables"))),
             newer => {
                 return Err(StateError::new(format!(
@@ -106,10 +107,6 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
-}
-
 fn create(path: &Path) -> Result<(), StateError> {
     let cannot = |error: std::io::Error| StateError::file("make", path, &error);
     // SQLite would replay the log of the old file into the new one.
@@ -141,7 +138,7 @@ fn create(path: &Path) -> Result<(), StateError> {
 
 fn fill(path: &Path) -> rusqlite::Result<()> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection.execute_batch(TABLES)?;
+    schema::create(&connection)?;
     // It stays in the file. With it, readers and the writer of several processes do not wait for each other.
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {

@@ -1,6 +1,6 @@
-//! Deliveries begun and done, and when an application first refused an event.
+//! Deliveries begun and done, and since when an event waits.
 
-use std::time::SystemTime;
+use std::time::Duration;
 
 use super::command::Command;
 use super::context::Context;
@@ -63,8 +63,8 @@ pub(super) fn record(transaction: &Transaction<'_>, id: &EventId, at: i64) -> Re
     transaction.execute(statement, (row_key(id), at)).map(drop)
 }
 
-/// Reads when an event was first refused, or writes that it is now. It needs no fsync: lost in a power cut, the time only
-/// begins later.
+/// Reads how long ago an application first refused an event, or writes that it does so now. It needs no fsync: lost in a
+/// power cut, the time only begins later.
 pub(super) struct FirstRefusal {
     id: EventId,
 }
@@ -76,9 +76,9 @@ impl FirstRefusal {
 }
 
 impl Command for FirstRefusal {
-    type Value = SystemTime;
+    type Value = Duration;
 
-    fn run(&mut self, transaction: &Transaction<'_>, _: &Context) -> Result<SystemTime, StateError> {
+    fn run(&mut self, transaction: &Transaction<'_>, _: &Context) -> Result<Duration, StateError> {
         let key = row_key(&self.id);
         // A time in the future is left over from a clock that was wrong.
         transaction.execute(
@@ -86,6 +86,39 @@ impl Command for FirstRefusal {
              ON CONFLICT DO UPDATE SET first = excluded.first WHERE first > excluded.first",
             (key, transaction.now),
         )?;
-        transaction.only("SELECT first FROM refusal WHERE id = ?1", [key], |row| row.get(0)).map(time)
+        transaction
+            .only("SELECT first FROM refusal WHERE id = ?1", [key], |row| row.get(0))
+            .map(|at| age(at, transaction))
     }
+}
+
+/// The same for the first deferral, whatever its cause.
+pub(super) struct FirstDeferral {
+    id: EventId,
+}
+
+impl FirstDeferral {
+    pub(super) fn new(id: &EventId) -> Self {
+        Self { id: id.clone() }
+    }
+}
+
+impl Command for FirstDeferral {
+    type Value = Duration;
+
+    fn run(&mut self, transaction: &Transaction<'_>, _: &Context) -> Result<Duration, StateError> {
+        let key = row_key(&self.id);
+        transaction.execute(
+            "INSERT INTO deferral (id, first, last) VALUES (?1, ?2, ?2)
+             ON CONFLICT DO UPDATE SET last = excluded.last, first = min(first, excluded.first)",
+            (key, transaction.now),
+        )?;
+        transaction
+            .only("SELECT first FROM deferral WHERE id = ?1", [key], |row| row.get(0))
+            .map(|at| age(at, transaction))
+    }
+}
+
+fn age(at: i64, transaction: &Transaction<'_>) -> Duration {
+    Duration::from_secs(u64::try_from(transaction.now.saturating_sub(at)).unwrap_or(0))
 }

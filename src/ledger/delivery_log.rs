@@ -4,7 +4,7 @@
 //! could not write down.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
@@ -28,11 +28,18 @@ pub trait DeliveryLog: fmt::Debug + Send + Sync {
     /// holds also if the future is dropped before it is done.
     fn finish(&self, claim: Claim) -> BoxFuture<'_, Result<(), Unrecorded>>;
 
-    /// When the application first refused this event without a reason: now, if it never did before.
+    /// How long ago the application first refused this event without a reason: zero, if it never did before.
     ///
     /// # Errors
     /// It cannot be read or written.
-    fn first_refusal<'a>(&'a self, id: &'a EventId) -> BoxFuture<'a, Result<SystemTime, StateError>>;
+    fn first_refusal<'a>(&'a self, id: &'a EventId) -> BoxFuture<'a, Result<Duration, StateError>>;
+
+    /// How long ago this event was first deferred, for whatever cause: zero, if it never was before. It is asked at each
+    /// deferral, and forgotten ten days after the last time.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    fn first_deferral<'a>(&'a self, id: &'a EventId) -> BoxFuture<'a, Result<Duration, StateError>>;
 
     /// Asks for the right to send the notice of one event; see [`Reservation`].
     ///

@@ -1,11 +1,14 @@
 //! The tables, and how those of an earlier version become those of this one.
+//!
+//! A released step never changes: a new version adds one behind it.
 
-/// The version of the tables, kept in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 1;
+use rusqlite::{Connection, TransactionBehavior};
 
+/// The first version.
+///
 /// `delivery` may grow to millions of rows: the key is the table itself, and the one index grows at its end only, because
 /// `begun` is the time of the insertion; it costs one more page a commit and saves the expiry from walking the table.
-pub(super) const TABLES: &str = "
+const FIRST: &str = "
     CREATE TABLE delivery (id BLOB PRIMARY KEY, begun INTEGER NOT NULL, delivered INTEGER) STRICT, WITHOUT ROWID;
     CREATE INDEX delivery_begun ON delivery (begun);
     CREATE TABLE refusal (id BLOB PRIMARY KEY, first INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -19,3 +22,40 @@ pub(super) const TABLES: &str = "
     CREATE TABLE chore (name TEXT PRIMARY KEY, done INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     PRAGMA user_version = 1;
 ";
+
+/// `deferral`: since when a message waits, and when it was last tried. It is forgotten by `last`: a message that is still
+/// tried must not become young again.
+const SECOND: &str = "
+    CREATE TABLE deferral (id BLOB PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX deferral_last ON deferral (last);
+    PRAGMA user_version = 2;
+";
+
+/// One step a version; each sets its number.
+const STEPS: [&str; 2] = [FIRST, SECOND];
+
+/// The version of the tables that this program works with.
+pub(super) const VERSION: usize = STEPS.len();
+
+/// The version of an open database, kept in `PRAGMA user_version`; 0 is one without tables.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
+/// Makes the tables of a new database.
+pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
+    STEPS.iter().try_for_each(|step| connection.execute_batch(step))
+}
+
+/// Brings the tables of an earlier version up to this one, at once for all processes. What an older mailhatch that has it
+/// open still asks stays as it is.
+pub(super) fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have been faster.
+    let from = version(&transaction)?;
+    for step in STEPS.iter().skip(from) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.commit()
+}

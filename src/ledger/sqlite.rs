@@ -1,14 +1,14 @@
 //! The delivery log on SQLite, in one state directory.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::check::{LedgerReport, Probe, inspect};
 use super::context::{Context, LedgerLimits};
-use super::deliveries::{BeginDelivery, FirstRefusal};
+use super::deliveries::{BeginDelivery, FirstDeferral, FirstRefusal};
 use super::delivery_log::{Begin, Claim, DeliveryLog, NoticeClaim, NoticeRequest, Reservation, Unrecorded};
 use super::facts::Fact;
 use super::maintenance::Expire;
@@ -101,8 +101,12 @@ impl DeliveryLog for Ledger {
         .boxed()
     }
 
-    fn first_refusal<'a>(&'a self, id: &'a EventId) -> BoxFuture<'a, Result<SystemTime, StateError>> {
+    fn first_refusal<'a>(&'a self, id: &'a EventId) -> BoxFuture<'a, Result<Duration, StateError>> {
         async { self.writer.ask(FirstRefusal::new(id)).await }.boxed()
+    }
+
+    fn first_deferral<'a>(&'a self, id: &'a EventId) -> BoxFuture<'a, Result<Duration, StateError>> {
+        async { self.writer.ask(FirstDeferral::new(id)).await }.boxed()
     }
 
     fn reserve_notice(&self, request: NoticeRequest) -> BoxFuture<'_, Result<Reservation, StateError>> {

@@ -135,10 +135,10 @@ impl Engine {
         id: &EventId,
         outcome: &mut Outcome,
     ) -> Result<Verdict, Deferral> {
-        let first = self.in_time(context, "the ledger", self.log.first_refusal(id)).await?;
-        let first = first.map_err(|error| local_state(&error))?;
+        let refused_for = self.in_time(context, "the ledger", self.log.first_refusal(id)).await?;
+        let refused_for = refused_for.map_err(|error| local_state(&error))?;
         let limit = self.config.limits.unexplained_refusals;
-        if first.elapsed().unwrap_or_default() >= limit {
+        if refused_for >= limit {
             let waited = humantime::format_duration(limit);
             let held = Verdict::Held { rule: "unexplained-refusal", detail: format!("{public}, for {waited}") };
             let why = format!("{detail}, for {waited}");

@@ -4,6 +4,7 @@ mod deliveries;
 mod faults;
 mod notices;
 mod processes;
+mod upgrade;
 
 use std::path::Path;
 
