@@ -3,8 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 use mailhatch::auth::AuthResult;
 
@@ -12,6 +11,9 @@ use super::signer::Key;
 use super::{authenticator, envelope, message};
 use crate::support::name_server::{NameServer, Zone};
 use crate::support::needs;
+use crate::support::parts::find;
+use crate::support::process::Process;
+use crate::support::wait::{LIMIT, wait_for};
 
 const HEADER: &[(&str, &str)] = &[
     ("From", "Jane  Doe <jane@example.org>"),
@@ -49,7 +51,7 @@ async fn messages_signed_by_opendkim_are_verified() {
 
 /// A running opendkim, and its directory.
 struct Daemon {
-    child: Child,
+    _process: Process,
     directory: tempfile::TempDir,
 }
 
@@ -66,25 +68,16 @@ impl Daemon {
         );
         let file = directory.path().join("opendkim.conf");
         std::fs::write(&file, settings).unwrap();
-        let child = Command::new("opendkim")
-            .args(["-f", "-x", file.to_str().unwrap()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .or_else(|_| Command::new("/usr/sbin/opendkim").args(["-f", "-x", file.to_str().unwrap()]).spawn())
-            .expect("opendkim is needed by this test: tests/setup.sh installs it");
-        Self { child, directory }
+        let mut command = Command::new(find("opendkim").unwrap());
+        command.arg("-f").arg("-x").arg(file).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { _process: Process::start(&mut command), directory }
     }
 
     fn connect(&self) -> UnixStream {
-        for _ in 0..500 {
-            if let Ok(stream) = UnixStream::connect(self.directory.path().join("milter.sock")) {
-                stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-                return stream;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("opendkim does not listen");
+        let socket = self.directory.path().join("milter.sock");
+        let stream = wait_for("opendkim to listen", || UnixStream::connect(&socket).ok());
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream
     }
 
     /// Sends the message over the milter protocol and gives the value of the field that opendkim inserts.
@@ -121,13 +114,6 @@ impl Daemon {
                 other => panic!("opendkim did not sign: {}", char::from(other)),
             }
         }
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

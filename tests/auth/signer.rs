@@ -2,7 +2,7 @@
 //! by ring, RSA by the `openssl` program, because ring makes no RSA keys and signs with none below 2048 bits.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use base64::Engine as _;
@@ -11,6 +11,8 @@ use ring::digest;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
+use crate::support::process::run_with_input;
+
 /// A private key.
 pub enum Key {
     Ed25519(Ed25519KeyPair),
@@ -18,15 +20,7 @@ pub enum Key {
 }
 
 fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
-    let mut child = Command::new("openssl")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the openssl program is needed by this test");
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = run_with_input(Command::new("openssl").args(arguments), input);
     assert!(output.status.success(), "openssl {arguments:?}");
     output.stdout
 }

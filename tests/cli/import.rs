@@ -5,11 +5,14 @@ use std::process::{Command, Output};
 
 use mailhatch::config::Config;
 
+use crate::support::process::run;
+use crate::support::service::MAILHATCH;
+
 fn import(name: &str, text: &str) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join(name);
     std::fs::write(&file, text).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_mailhatch")).arg("import").arg(file).output().unwrap()
+    run(Command::new(MAILHATCH).arg("import").arg(file))
 }
 
 #[test]

@@ -4,14 +4,15 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
 use tempfile::TempDir;
 
 use crate::support::config::{BASE, REPLY_ADDRESS, SPOOL};
 use crate::support::needs;
-use crate::support::service::{MAILHATCH, Place, Service};
+use crate::support::process::Process;
+use crate::support::service::{Place, Service};
+use crate::support::wait::{wait_for_or, wait_until};
 
 const MESSAGE: &[u8] = b"From: jane@example.org\r\nMessage-ID: <1@example.org>\r\n\r\nhello\r\n";
 const SENDER: &str = "jane@example.org";
@@ -32,15 +33,8 @@ fn serve(place: Place) -> Service {
 
 /// Waits until the log holds a line, and gives it.
 fn logged(service: &Service, text: &str) -> String {
-    let limit = Instant::now() + Duration::from_secs(20);
-    loop {
-        let log = service.log();
-        if let Some(line) = log.lines().find(|line| line.contains(text)) {
-            return line.to_owned();
-        }
-        assert!(Instant::now() < limit, "never logged {text:?}: {log}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let look = || service.log().lines().find(|line| line.contains(text)).map(str::to_owned);
+    wait_for_or(&format!("{text:?} in the log"), look, || service.log())
 }
 
 /// A field of /proc/PID/status of each thread.
@@ -84,26 +78,18 @@ fn serve_writes_nowhere_but_in_its_places() {
 #[test]
 fn pipe_writes_nowhere_but_in_its_places() {
     let place = place();
-    let mut child = Command::new(MAILHATCH)
-        .arg("--config")
-        .arg(place.config())
-        .args(["pipe", &format!("--sender={SENDER}"), &format!("--recipient={REPLY_ADDRESS}")])
-        .envs(environment(&place))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let limit = Instant::now() + Duration::from_secs(20);
+    let mut command = place.command(&["pipe", &format!("--sender={SENDER}"), &format!("--recipient={REPLY_ADDRESS}")]);
+    command.envs(environment(&place)).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = Process::start(&mut command);
     // The sandbox stands before the message is read. 2: filtered.
-    while of_each_thread(child.id(), "Seccomp").iter().any(|mode| mode != "2") {
-        assert!(Instant::now() < limit, "no filter of system calls");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("a filter of system calls", || {
+        let modes = of_each_thread(process.id(), "Seccomp");
+        !modes.is_empty() && modes.iter().all(|mode| mode == "2")
+    });
     let elsewhere = tempfile::tempdir().unwrap();
     swap_for_a_link(&place.path().join("spool"), &elsewhere);
-    child.stdin.take().unwrap().write_all(MESSAGE).unwrap();
-    let output = child.wait_with_output().unwrap();
+    process.stdin().write_all(MESSAGE).unwrap();
+    let output = process.output();
     let line = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(75), "{line}");
     assert!(line.starts_with("4.3.5 deferred: app (the message cannot be stored"), "{line}");

@@ -2,35 +2,33 @@
 //! Postfix that hands over to it.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::support::http_server::{HttpServer, Reply};
+use crate::app::GITLAB_SECRET;
+use crate::support::http_server::{HttpServer, Reply, unused_address};
 use crate::support::name_server::{NameServer, Zone};
+use crate::support::process::run;
+use crate::support::service::{Place, Service};
+use crate::support::wait::wait_for;
 
 /// The site; the service ends with it.
 pub struct Site {
-    directory: tempfile::TempDir,
+    service: Service,
     pub gitlab: HttpServer,
     pub dns: NameServer,
     /// Seconds that GitLab's clock is ahead of ours.
     pub gitlab_clock: Arc<AtomicI64>,
-    service: Child,
 }
 
 impl Site {
     /// A site where all is well, and the service runs.
     pub fn healthy() -> Self {
-        let directory = tempfile::Builder::new().prefix("mh").tempdir_in("/tmp").unwrap();
         let gitlab_clock = Arc::new(AtomicI64::new(0));
         let clock = gitlab_clock.clone();
         let gitlab = HttpServer::tcp(move |_| {
@@ -38,19 +36,12 @@ impl Site {
             Reply::json(200, r#"{"success":true}"#).with_header("Date", &now.format(&Rfc2822).unwrap())
         });
         let dns = NameServer::start(Zone::new());
-        let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let path = directory.path();
-        fs::create_dir_all(path.join("state")).unwrap();
-        fs::create_dir_all(path.join("postfix")).unwrap();
-        let secret = path.join("gitlab.secret");
-        fs::write(&secret, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n").unwrap();
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-        let base = path.display();
-        let config = format!(
+        let metrics = unused_address();
+        let place = Place::new(&format!(
             r#"hostname = "mx.example.com"
-state_dir = "{base}/state"
+state_dir = "{{dir}}/state"
 [listen]
-lmtp = ["unix:{base}/lmtp.sock"]
+lmtp = ["unix:{{dir}}/lmtp.sock"]
 metrics = "{metrics}"
 [[mailbox]]
 name = "incoming_email"
@@ -60,7 +51,7 @@ app = "gitlab"
 name = "gitlab"
 kind = "gitlab"
 url = "{url}"
-secret_file = "{base}/gitlab.secret"
+secret_file = "{{dir}}/gitlab.secret"
 [auth]
 nameservers = ["{dns}"]
 [log]
@@ -68,38 +59,26 @@ to = "stderr"
 "#,
             url = gitlab.url(),
             dns = dns.address(),
-        );
-        fs::write(path.join("mailhatch.toml"), config).unwrap();
-        let transport = format!("mailhatch-lmtp:unix:{base}/lmtp.sock");
-        fs::write(
-            path.join("postfix/transport"),
-            format!("mail.example.com {transport}\n@mail.example.com {transport}\n"),
-        )
-        .unwrap();
-        fs::write(path.join("postfix/main.cf"), MAIN_CF).unwrap();
+        ));
+        place.write_secret("gitlab.secret", &format!("{GITLAB_SECRET}\n"));
+        fs::create_dir(place.path().join("state")).unwrap();
+        let postfix = place.path().join("postfix");
+        fs::create_dir(&postfix).unwrap();
+        let transport = format!("mailhatch-lmtp:unix:{}", place.socket().display());
+        let lines = format!("mail.example.com {transport}\n@mail.example.com {transport}\n");
+        fs::write(postfix.join("transport"), lines).unwrap();
+        fs::write(postfix.join("main.cf"), MAIN_CF).unwrap();
         let pieces = Path::new(env!("CARGO_MANIFEST_DIR")).join("postfix");
         let [lmtp, pipe] =
             ["master.cf.lmtp", "master.cf.pipe"].map(|name| fs::read_to_string(pieces.join(name)).unwrap());
-        fs::write(path.join("postfix/master.cf"), format!("{MASTER_CF}{lmtp}{pipe}")).unwrap();
-        let service = Command::new(env!("CARGO_BIN_EXE_mailhatch"))
-            .arg("--config")
-            .arg(path.join("mailhatch.toml"))
-            .arg("serve")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let site = Self { directory, gitlab, dns, gitlab_clock, service };
-        let limit = Instant::now() + Duration::from_secs(60);
-        while UnixStream::connect(site.path("lmtp.sock")).is_err() || TcpStream::connect(metrics).is_err() {
-            assert!(Instant::now() < limit, "the service does not start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        site
+        fs::write(postfix.join("master.cf"), format!("{MASTER_CF}{lmtp}{pipe}")).unwrap();
+        let service = Service::start_in(place, &[]);
+        wait_for("the metrics socket", || TcpStream::connect(metrics).ok());
+        Self { service, gitlab, dns, gitlab_clock }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        self.service.place.path().join(name)
     }
 
     /// Replaces text in a file; the text must be there.
@@ -117,29 +96,17 @@ to = "stderr"
 
     /// Runs `mailhatch check`; gives its exit status and its output.
     pub fn check(&self) -> (i32, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_mailhatch"))
-            .arg("--config")
-            .arg(self.path("mailhatch.toml"))
-            .arg("check")
-            .arg("--postfix-config")
-            .arg(self.path("postfix"))
-            .output()
-            .unwrap();
+        let directory = self.path("postfix");
+        let mut command = self.service.place.command(&["check", "--postfix-config"]);
+        let output = run(command.arg(directory));
         let text = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Ends the service and takes its socket away.
     pub fn stop(&mut self) {
-        let _ = self.service.kill();
-        let _ = self.service.wait();
+        self.service.kill();
         let _ = fs::remove_file(self.path("lmtp.sock"));
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        self.stop();
     }
 }
 

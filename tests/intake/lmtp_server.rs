@@ -12,6 +12,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::service::{Client, Service};
 use crate::support::needs;
+use crate::support::wait::awaited;
 
 async fn two_messages<S: AsyncRead + AsyncWrite + Unpin>(mut client: Client<S>) {
     client.greet().await;
@@ -53,9 +54,12 @@ async fn a_connection_over_the_limit_is_turned_away_until_one_ends() {
     first.send("QUIT\r\n").await;
     first.rest().await;
     // The place is given back a moment after the socket is closed.
-    while !service.unix().await.line().await.starts_with("220 ") {
-        tokio::task::yield_now().await;
-    }
+    let served = async {
+        while !service.unix().await.line().await.starts_with("220 ") {
+            tokio::task::yield_now().await;
+        }
+    };
+    awaited("the place of the connection that ended", served).await;
 }
 
 #[tokio::test]
@@ -124,7 +128,7 @@ async fn a_stop_lets_deliveries_finish_and_sends_the_others_away() {
     assert_eq!(sending.rest().await, answers);
     service.recorder.gate.add_permits(1);
     assert_eq!(busy.rest().await, answers);
-    assert_eq!(service.running.await.unwrap(), 0);
+    assert_eq!(awaited("the end of the service", service.running).await.unwrap(), 0);
     assert!(!service.folder.path().join("lmtp.sock").exists(), "the socket is removed");
 }
 
@@ -137,7 +141,7 @@ async fn a_stop_does_not_wait_for_ever() {
     client.send(".\r\n").await;
     service.begun(1).await;
     service.trigger.request();
-    assert_eq!(service.running.await.unwrap(), 1);
+    assert_eq!(awaited("the end of the service", service.running).await.unwrap(), 1);
 }
 
 #[tokio::test]

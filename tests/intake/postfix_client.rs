@@ -5,6 +5,7 @@ use std::process::Command;
 use super::service::Service;
 use crate::support::needs;
 use crate::support::parts::find;
+use crate::support::process::run;
 
 #[needs(postfix)]
 #[tokio::test(flavor = "multi_thread")]
@@ -18,7 +19,7 @@ async fn smtp_source_hands_in_every_message() {
             command.arg("-d");
         }
         command.arg(format!("unix:{}", service.socket().display()));
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let output = tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     let messages = service.recorder.messages.lock().unwrap();

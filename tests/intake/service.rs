@@ -21,6 +21,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use crate::support::wait::awaited;
+
 /// Records every message. The sender's local part says what else: `panic`, `short` (an outcome too few), `slow` (waits for
 /// the gate).
 pub struct Recorder {
@@ -121,11 +123,13 @@ impl Service {
     }
 
     pub async fn begun(&self, count: usize) {
-        self.recorder.begun.subscribe().wait_for(|&begun| begun >= count).await.unwrap();
+        let mut begun = self.recorder.begun.subscribe();
+        awaited("a delivery to begin", begun.wait_for(|&begun| begun >= count)).await.unwrap();
     }
 
     pub async fn done(&self, count: usize) {
-        self.recorder.done.subscribe().wait_for(|&done| done >= count).await.unwrap();
+        let mut done = self.recorder.done.subscribe();
+        awaited("a delivery to end", done.wait_for(|&done| done >= count)).await.unwrap();
     }
 
     pub fn senders(&self) -> Vec<String> {
@@ -150,14 +154,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub async fn line(&mut self) -> String {
         let mut line = String::new();
         // A reset is an end too.
-        let _ = self.0.read_line(&mut line).await;
+        let _ = awaited("a line", self.0.read_line(&mut line)).await;
         line.trim_end().to_owned()
     }
 
     /// Everything up to the end of the connection.
     pub async fn rest(&mut self) -> String {
         let mut text = String::new();
-        let _ = self.0.read_to_string(&mut text).await;
+        let _ = awaited("the end of the connection", self.0.read_to_string(&mut text)).await;
         text
     }
 
@@ -170,7 +174,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub async fn greet(&mut self) {
         assert_eq!(self.line().await, "220 mx.example.com LMTP mailhatch");
         self.send("LHLO client\r\n").await;
-        while !self.line().await.starts_with("250 ") {}
+        loop {
+            let line = self.line().await;
+            assert!(line.starts_with("250"), "LHLO: {line:?}");
+            if line.starts_with("250 ") {
+                return;
+            }
+        }
     }
 
     /// MAIL, RCPT and DATA in one piece; gives the reply to DATA.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use mailhatch::ledger::{Begin, DeliveryLog, Ledger};
 
 use super::{claimed, config, database, id, ledger};
+use crate::support::wait::awaited;
 
 /// What a slow machine may take between two questions.
 const MOMENT: Duration = Duration::from_secs(60);
@@ -139,9 +140,12 @@ async fn expiry_comes_by_itself() {
     // A new one looks as soon as it has nothing else to do; any question shows how far it is.
     let ledger = ledger(state.path());
     drop(claimed(&ledger, 1000).await);
-    while count(&state, "delivery") > 1 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let expired = async {
+        while count(&state, "delivery") > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    awaited("the expiry", expired).await;
     assert!(matches!(ledger.begin(&id(1000)).await, Ok(Begin::New(_))));
 }
 

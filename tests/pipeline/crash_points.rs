@@ -3,7 +3,6 @@
 //! Only one gap can hand an event over twice: the application has acknowledged it, and the ledger does not know yet. No order
 //! of the two closes it, so the second request has the id of the first (`Idempotency-Key`), by which an application knows it.
 
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 
 use super::*;
@@ -52,9 +51,7 @@ fn place(server: &HttpServer) -> Place {
          [[app]]\nname = \"app\"\nkind = \"webhook\"\nurl = \"{}\"\nsecret_file = \"{{dir}}/secret\"\n",
         server.url()
     ));
-    let secret = place.path().join("secret");
-    std::fs::write(&secret, WEBHOOK_SECRET).unwrap();
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    place.write_secret("secret", WEBHOOK_SECRET);
     place
 }
 
@@ -67,7 +64,7 @@ fn killed_serving(place: Place, point: &str, recipients: &[&str], mail: &[u8]) -
     let service = Service::start_in(place, &[("MAILHATCH_CRASH", point)]);
     let mut lmtp: Lmtp = service.lmtp();
     lmtp.begin(JANE, recipients);
-    lmtp.write(&crate::support::service::stuffed(mail));
+    lmtp.write(crate::support::service::stuffed(mail));
     let said = lmtp.rest();
     let (status, place) = service.ended();
     assert_eq!(status.signal(), KILLED, "{point}: {status}");

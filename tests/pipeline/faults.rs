@@ -1,13 +1,11 @@
 //! Every fault of an application, by LMTP and by pipe, for `gitlab` and `webhook`: the mail is deferred, never bounced and
 //! never taken for delivered, and arrives once when the fault is gone.
 
-use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
-
 use super::*;
 use crate::app::{GITLAB_SECRET, WEBHOOK_SECRET};
 use crate::support::config::REPLY_KEY;
 use crate::support::http_server::{Fault, HttpServer, Reply, Request};
+use crate::support::wait::wait_for;
 
 const JANE: &str = "jane@example.org";
 
@@ -30,9 +28,7 @@ impl Site {
     /// `limits` are lines of `[limits]`, `app` of `[[app]]`.
     fn start(way: Way, kind: &'static str, url: &str, limits: &'static str, app: &str) -> Self {
         let place = Place::new("");
-        let secret = place.path().join("secret");
-        std::fs::write(&secret, if kind == "gitlab" { GITLAB_SECRET } else { WEBHOOK_SECRET }).unwrap();
-        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+        place.write_secret("secret", if kind == "gitlab" { GITLAB_SECRET } else { WEBHOOK_SECRET });
         let mut site = Self { kind, limits, service: None, place: Some(place) };
         site.configure(url, app);
         if way == Way::Lmtp {
@@ -83,6 +79,14 @@ impl Site {
         };
         assert!(text.starts_with(if good { "2.0.0 " } else { "4." }), "{text}");
         text
+    }
+
+    /// Sends it as Postfix does, again and again, until the refusal is no longer deferred.
+    fn send_until_not_deferred(&self, message: &[u8]) -> String {
+        wait_for("an end of the deferrals", || {
+            let text = self.send(message);
+            (!text.starts_with("4.3.0 deferred: app-refusal (")).then_some(text)
+        })
     }
 }
 
@@ -209,12 +213,8 @@ fn a_refusal_that_stays_unexplained_is_held_in_the_end() {
             assert!(text.starts_with("4.3.0 deferred: app-refusal ("), "{status}: {text}");
             let site = Site { limits: "unexplained_refusals = \"1s\"", ..site };
             site.reconfigure(server.url(), "");
-            // Not later than a second after the first; each try before that is deferred.
-            let mut text = site.send(&mail);
-            while text.starts_with("4.3.0 deferred: app-refusal (") {
-                std::thread::sleep(Duration::from_millis(100));
-                text = site.send(&mail);
-            }
+            // A second after the first; each try before that is deferred.
+            let text = site.send_until_not_deferred(&mail);
             assert!(text.starts_with("2.0.0 held: unexplained-refusal ("), "{status}: {text}");
             let id = site.place().held().remove(0);
             assert!(keys(&server).iter().all(|key| *key == id), "{status}");
@@ -235,11 +235,7 @@ fn a_key_in_the_application_s_answer_is_not_shown() {
         let answer = format!("{{\"message\":\"unknown key {REPLY_KEY}\"}}");
         let server = HttpServer::tcp(move |_| Reply::json(400, &answer));
         let site = Site::start(way, "webhook", server.url(), "unexplained_refusals = \"1s\"", "");
-        let mut text = site.send(&message("", "refused"));
-        while text.starts_with("4.3.0 deferred: app-refusal (") {
-            std::thread::sleep(Duration::from_millis(100));
-            text = site.send(&message("", "refused"));
-        }
+        let text = site.send_until_not_deferred(&message("", "refused"));
         assert!(
             text.starts_with("2.0.0 held: unexplained-refusal (the application does not take this message, for 1s)"),
             "{text}"

@@ -4,7 +4,9 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::support::needs;
+use crate::support::process::{Process, run};
 use crate::support::service::MAILHATCH;
+use crate::support::wait::wait_for;
 
 fn first_line(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
@@ -72,7 +74,7 @@ fn a_closed_standard_output_changes_nothing() {
             "printf '{input}' | {MAILHATCH} --config {} pipe --recipient={REPLY_ADDRESS} >&- 2>&-",
             place.config().display()
         );
-        Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).status().unwrap().code()
+        run(Command::new("sh").args(["-c", &script])).status.code()
     };
     assert_eq!(run("A: 1\\n\\nx\\n"), Some(0));
     assert_eq!(place.spooled().len(), 1);
@@ -82,18 +84,11 @@ fn a_closed_standard_output_changes_nothing() {
 #[test]
 fn a_standard_input_that_does_not_end_is_given_up() {
     let place = Place::new(&format!("{}[limits]\ndeadline = \"1s\"\n", spool_config()));
-    let mut child = Command::new(MAILHATCH)
-        .arg("--config")
-        .arg(place.config())
-        .args(["pipe", "--recipient=x@example.com"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut command = place.command(&["pipe", "--recipient=x@example.com"]);
+    let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()));
     // Held open and never written to.
-    let input = child.stdin.take();
-    let output = child.wait_with_output().unwrap();
+    let input = process.stdin();
+    let output = process.output();
     drop(input);
     assert_eq!(output.status.code(), Some(75));
     assert!(first_line(&output).starts_with("4.4.7 "), "{}", first_line(&output));
@@ -106,19 +101,14 @@ fn half_a_message_of_a_writer_that_was_killed_defers() {
     // More than a pipe holds: when all is written, mailhatch reads. The shell is its parent, and holds the pipe open.
     let script = "mkfifo in && { $1 --config $2 pipe --recipient=$3 <in >out & } && exec 3>in &&
         { printf 'Subject: half\\r\\n\\r\\n'; head -c 200000 /dev/zero | tr '\\0' x; } >&3; kill -9 $$";
-    let status = Command::new("sh")
-        .args(["-c", script, "sh", MAILHATCH, place.config().to_str().unwrap(), REPLY_ADDRESS])
-        .current_dir(place.path())
-        .status()
-        .unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", MAILHATCH, place.config().to_str().unwrap(), REPLY_ADDRESS]);
+    let status = Process::start(command.current_dir(place.path()).stdin(Stdio::null())).wait();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
-    let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    let mut line = String::new();
-    while !line.ends_with('\n') {
-        assert!(std::time::Instant::now() < limit, "no answer");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        line = std::fs::read_to_string(place.path().join("out")).unwrap();
-    }
+    let line = wait_for("the answer of pipe", || {
+        let line = std::fs::read_to_string(place.path().join("out")).unwrap();
+        line.ends_with('\n').then_some(line)
+    });
     assert!(line.starts_with("4.3.0 deferred: the message did not come in whole"), "{line}");
     assert!(place.spooled().is_empty());
 }

@@ -1,16 +1,15 @@
 //! The application has acknowledged, and the ledger cannot be written: the process that knows it must not forget it while
 //! there is still a chance to write it down.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::app::WEBHOOK_SECRET;
 use crate::support::http_server::{HttpServer, Reply};
-use crate::support::service::MAILHATCH;
+use crate::support::process::Process;
 
 const JANE: &str = "jane@example.org";
 
@@ -57,9 +56,7 @@ impl Locking {
              app = \"app\"\n[[app]]\nname = \"app\"\nkind = \"webhook\"\nurl = \"{}\"\nsecret_file = \"{{dir}}/secret\"\n",
             self.server.url()
         ));
-        let secret = place.path().join("secret");
-        std::fs::write(&secret, WEBHOOK_SECRET).unwrap();
-        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+        place.write_secret("secret", WEBHOOK_SECRET);
         *self.ledger.lock().unwrap() = place.path().join("state/ledger.sqlite");
         place
     }
@@ -97,20 +94,12 @@ fn a_pipe_process_tries_once_more_after_its_answer() {
     let application = Locking::start();
     let place = application.place();
     let mail = message("", "locked");
-    let mut child = Command::new(MAILHATCH)
-        .arg("--config")
-        .arg(place.config())
-        .args(["pipe", &format!("--recipient={REPLY_ADDRESS}")])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(&mail).unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut command = place.command(&["pipe", &format!("--recipient={REPLY_ADDRESS}")]);
+    let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()));
+    process.stdin().write_all(&mail).unwrap();
+    let line = process.lines().next();
     assert!(line.starts_with("2.0.0 delivered"), "{line}");
     application.unlock();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(process.wait().code(), Some(0));
     application.assert_recorded(&place, &mail);
 }

@@ -1,9 +1,10 @@
 //! A notice as Python's `email` package reads it: a parser that is not ours.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
+
+use super::process::run_with_input;
 
 /// What the other parser found.
 #[derive(Debug)]
@@ -14,18 +15,7 @@ impl ReadNotice {
     #[track_caller]
     pub fn of(message: &[u8]) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/read_notice.py");
-        let mut child = Command::new("python3")
-            .args(["-I", script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("python3 is needed by this test: tests/setup.sh installs it");
-        let mut input = child.stdin.take().unwrap();
-        let message = message.to_vec();
-        let writer = std::thread::spawn(move || input.write_all(&message));
-        let output = child.wait_with_output().unwrap();
-        writer.join().unwrap().unwrap();
+        let output = run_with_input(Command::new("python3").args(["-I", script]), message);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Self(serde_json::from_slice(&output.stdout).unwrap())
     }

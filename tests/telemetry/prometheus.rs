@@ -1,18 +1,14 @@
 //! The real Prometheus and its promtool.
 
-use std::io::Write;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
 
 use super::{Service, packaging};
 use crate::support::needs;
+use crate::support::process::{Process, run_with_input};
+use crate::support::wait::wait_for;
 
 fn promtool(arguments: &[&str], input: &str) -> Output {
-    let mut command = Command::new("promtool");
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = command.spawn().unwrap();
-    process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    process.wait_with_output().unwrap()
+    run_with_input(Command::new("promtool").args(arguments), input.as_bytes())
 }
 
 fn said(output: &Output) -> String {
@@ -44,16 +40,6 @@ fn the_alert_rules_pass_their_tests() {
     }
 }
 
-/// A Prometheus that ends with the test.
-struct Prometheus(Child);
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn query(address: &str, expression: &str) -> Option<serde_json::Value> {
     let output = promtool(&["query", "instant", "-o", "json", &format!("http://{address}"), expression], "");
     serde_json::from_slice(&output.stdout).ok()
@@ -82,17 +68,11 @@ fn a_real_prometheus_scrapes_the_service() {
         .arg(format!("--web.listen-address={address}"))
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let _prometheus = Prometheus(command.spawn().unwrap());
+    let _prometheus = Process::start(&mut command);
     let expression = r#"mailhatch_messages_total{job="mailhatch",verdict="delivered",mailbox="incoming_email"}"#;
-    let limit = Instant::now() + Duration::from_secs(60);
-    let value = loop {
-        let answer = query(&address, expression).unwrap_or_default();
-        if let Some(value) = answer[0]["value"][1].as_str() {
-            break value.to_owned();
-        }
-        assert!(Instant::now() < limit, "Prometheus has not scraped the service: {answer}");
-        std::thread::sleep(Duration::from_millis(100));
-    };
+    let value = wait_for("Prometheus to scrape the service", || {
+        query(&address, expression).and_then(|answer| answer[0]["value"][1].as_str().map(str::to_owned))
+    });
     assert_eq!(value, "2");
     assert_eq!(query(&address, r#"up{job="mailhatch"}"#).unwrap_or_default()[0]["value"][1], "1");
 }
