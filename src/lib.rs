@@ -47,5 +47,6 @@ pub mod sandbox;
 pub mod screen;
 pub mod state_dir;
 pub mod telemetry;
+pub mod tls;
 pub mod trail;
 pub mod verdict;

@@ -5,6 +5,7 @@
 pub mod budget;
 pub mod listener;
 pub mod lmtp;
+pub mod mailbox;
 pub mod pipe;
 pub mod policy;
 pub mod shutdown;

@@ -1,0 +1,375 @@
+//! An IMAP session without I/O: it is fed octets and says what to do next.
+//!
+//! ```text
+//! greeting ─► STARTTLS ─► (TLS) ─► capabilities ─► login ─► capabilities ─► SELECT ─► ready ⇄ command, ready ⇄ idle
+//! ```
+//!
+//! Before TLS it is fed line by line, so that not one octet that came behind the OK to STARTTLS gets past it. What cannot be
+//! read ends it: whoever goes on reading behind a broken response may take a stranger's mail for what the server says.
+
+mod answers;
+mod way_in;
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+use imap_codec::imap_types::command::{Command, CommandBody};
+use imap_codec::imap_types::core::Tag;
+use imap_codec::imap_types::response::{Status, StatusBody, StatusKind};
+use imap_next::client::{Client, Error, Event, Options};
+use imap_next::{Interrupt, Io, State as _};
+
+use super::capabilities::Capabilities;
+use super::credential::Credential;
+use super::failures::{Cause, Failure, shown};
+use super::request::{Answer, Folder, Refusal, Request};
+use answers::Collected;
+pub use answers::{Permanent, Selected};
+use way_in::Stage;
+
+/// How the connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// TLS from the first octet on (RFC 8314).
+    Tls,
+    /// TLS after STARTTLS; nothing that is said before counts.
+    StartTls,
+    /// Plain text: on loopback alone.
+    Loopback,
+}
+
+/// Whether a folder may be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// SELECT
+    ReadWrite,
+    /// EXAMINE: nothing changes, whatever is asked.
+    ReadOnly,
+}
+
+/// What a session is made for.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How the connection is protected.
+    pub security: Security,
+    /// The server's name and port, for SASL.
+    pub endpoint: (String, u16),
+    /// Who logs in.
+    pub credential: Credential,
+    /// The folder.
+    pub folder: Folder,
+    /// Its name, for messages.
+    pub folder_name: String,
+    /// Whether it may be changed.
+    pub access: Access,
+    /// Octets of the longest response that is read; a longer one is skipped.
+    pub max_response_size: u32,
+    /// What every tag begins with. Nobody who writes into a mail should know it: a server that miscounts an octet of the mail
+    /// would let it end our commands.
+    pub tag_prefix: String,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Read octets and give them to [`Session::input`].
+    Read,
+    /// Write these.
+    Write(Vec<u8>),
+    /// Begin TLS on this connection, then call [`Session::tls_started`].
+    StartTls,
+    /// The folder is open: ask with [`Session::ask`] or [`Session::idle`].
+    Ready,
+    /// What was asked is answered.
+    Answered(Result<Answer, Refusal>),
+    /// The server waits with us: read, until something comes or [`Session::end_idle`].
+    Idling,
+    /// Something came while idling; [`Session::end_idle`] to look at it.
+    News,
+    /// It is over.
+    Failed(Failure),
+    /// The server has said goodbye, as it was asked to.
+    LoggedOut,
+}
+
+/// A session.
+pub struct Session {
+    plan: Plan,
+    client: Client,
+    /// Octets that came before TLS and were not looked at yet.
+    held_back: BytesMut,
+    state: State,
+    steps: VecDeque<Step>,
+    tags: u32,
+    capabilities: Option<Capabilities>,
+    selected: Selected,
+}
+
+#[derive(Debug)]
+enum State {
+    WayIn(Stage),
+    Ready,
+    Busy { tag: Tag<'static>, collected: Collected },
+    Idle(Idle),
+    LoggingOut(Tag<'static>),
+    Over(Failure),
+    LoggedOut,
+}
+
+#[derive(Debug)]
+struct Idle {
+    tag: Tag<'static>,
+    phase: IdlePhase,
+    /// Something came since the command was sent. It may come before the server has accepted it.
+    news: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum IdlePhase {
+    Asked,
+    Accepted,
+    Ending,
+}
+
+impl Session {
+    /// A session that waits for the greeting.
+    pub fn new(plan: Plan) -> Self {
+        Self {
+            client: client(&plan, false),
+            plan,
+            held_back: BytesMut::new(),
+            state: State::WayIn(Stage::Greeting),
+            steps: VecDeque::new(),
+            tags: 0,
+            capabilities: None,
+            selected: Selected::default(),
+        }
+    }
+
+    /// Takes octets that were read.
+    pub fn input(&mut self, octets: &[u8]) {
+        match self.is_before_tls() {
+            true => self.held_back.extend_from_slice(octets),
+            false => self.client.enqueue_input(octets),
+        }
+    }
+
+    /// TLS is agreed on. What was said before it is forgotten (RFC 3501 section 6.2.1).
+    pub fn tls_started(&mut self) {
+        if matches!(self.state, State::WayIn(Stage::Tls)) {
+            self.client = client(&self.plan, true);
+            self.capabilities = None;
+            self.ask_capabilities();
+        }
+    }
+
+    /// What the server can do.
+    pub fn capabilities(&self) -> Capabilities {
+        self.capabilities.unwrap_or_default()
+    }
+
+    /// The folder that is open.
+    pub fn selected(&self) -> &Selected {
+        &self.selected
+    }
+
+    /// Asks something of the open folder; the answer comes as [`Step::Answered`]. False if the session is not ready for it.
+    pub fn ask(&mut self, request: &Request) -> bool {
+        let State::Ready = self.state else { return false };
+        let Some(body) = request.command() else {
+            self.steps.push_back(Step::Answered(Ok(Collected::new(request).finish())));
+            return true;
+        };
+        let tag = self.send(body);
+        self.state = State::Busy { tag, collected: Collected::new(request) };
+        true
+    }
+
+    /// Asks the server to tell what comes. False if the session is not ready for it.
+    pub fn idle(&mut self) -> bool {
+        let State::Ready = self.state else { return false };
+        let tag = self.send(CommandBody::Idle);
+        self.state = State::Idle(Idle { tag, phase: IdlePhase::Asked, news: false });
+        true
+    }
+
+    /// Ends idling; [`Step::Answered`] comes when the server has agreed.
+    pub fn end_idle(&mut self) {
+        if let State::Idle(idle) = &mut self.state
+            && idle.phase == IdlePhase::Accepted
+        {
+            self.client.set_idle_done();
+            idle.phase = IdlePhase::Ending;
+        }
+    }
+
+    /// Says goodbye; [`Step::LoggedOut`] comes when the server has too.
+    pub fn log_out(&mut self) {
+        if let State::Ready = self.state {
+            let tag = self.send(CommandBody::Logout);
+            self.state = State::LoggingOut(tag);
+        }
+    }
+
+    /// What to do next.
+    pub fn step(&mut self) -> Step {
+        loop {
+            if let Some(step) = self.steps.pop_front() {
+                return step;
+            }
+            match &self.state {
+                State::Over(failure) => return Step::Failed(failure.clone()),
+                State::LoggedOut => return Step::LoggedOut,
+                State::WayIn(Stage::Tls) => return Step::Read,
+                _ => {}
+            }
+            match self.client.next() {
+                Ok(event) => self.event(event),
+                Err(Interrupt::Io(Io::Output(octets))) => return Step::Write(octets),
+                Err(Interrupt::Io(Io::NeedMoreInput)) => match self.next_line_before_tls() {
+                    Some(line) => self.client.enqueue_input(&line),
+                    None => return Step::Read,
+                },
+                Err(Interrupt::Error(error)) => self.unreadable(&error),
+            }
+        }
+    }
+
+    fn is_before_tls(&self) -> bool {
+        self.plan.security == Security::StartTls
+            && matches!(self.state, State::WayIn(Stage::Greeting | Stage::StartTls(_) | Stage::Tls))
+    }
+
+    /// One line, or what there is of it.
+    fn next_line_before_tls(&mut self) -> Option<BytesMut> {
+        if !self.is_before_tls() || self.held_back.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(b'\n', &self.held_back).map_or(self.held_back.len(), |at| at + 1);
+        Some(self.held_back.split_to(end))
+    }
+
+    fn send(&mut self, body: CommandBody<'static>) -> Tag<'static> {
+        self.tags += 1;
+        let tag = Tag::unvalidated(format!("{}{}", self.plan.tag_prefix, self.tags));
+        self.client.enqueue_command(Command { tag: tag.clone(), body });
+        tag
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.steps.clear();
+        self.state = State::Over(failure);
+    }
+
+    fn malformed(&mut self, what: &str) {
+        self.fail(Failure::new(Cause::Malformed, format!("what the server sends is not valid IMAP: {what}")));
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::GreetingReceived { greeting } => self.greeted(&greeting),
+            Event::DataReceived { data } => self.data(data),
+            Event::StatusReceived { status }
+            | Event::CommandRejected { status, .. }
+            | Event::AuthenticateStatusReceived { status, .. }
+            | Event::IdleRejected { status, .. } => self.status(status),
+            Event::AuthenticateContinuationRequestReceived { continuation_request, .. } => {
+                self.challenged(&continuation_request);
+            }
+            Event::IdleAccepted { .. } => {
+                if let State::Idle(idle) = &mut self.state {
+                    idle.phase = IdlePhase::Accepted;
+                    self.steps.push_back(if idle.news { Step::News } else { Step::Idling });
+                }
+            }
+            Event::CommandSent { .. }
+            | Event::AuthenticateStarted { .. }
+            | Event::IdleCommandSent { .. }
+            | Event::IdleDoneSent { .. }
+            | Event::ContinuationRequestReceived { .. } => {}
+        }
+    }
+
+    fn status(&mut self, status: Status<'static>) {
+        let text = status.text().as_ref().to_owned();
+        match status {
+            Status::Bye(bye) => match self.state {
+                State::LoggingOut(_) => {}
+                _ => self.fail(Failure::bye(bye.code.as_ref(), &text)),
+            },
+            Status::Untagged(body) => self.untagged(&body),
+            Status::Tagged(tagged) => self.completed(&tagged.tag, &tagged.body),
+        }
+    }
+
+    /// A command is done.
+    fn completed(&mut self, tag: &Tag<'static>, body: &StatusBody<'static>) {
+        match &mut self.state {
+            State::WayIn(stage) if stage.tag() == Some(tag) => self.way_in_completed(body),
+            State::Busy { tag: asked, collected } if asked == tag => {
+                let answer = match body.kind {
+                    StatusKind::Ok => {
+                        collected.code(body.code.as_ref());
+                        Ok(std::mem::take(collected).finish())
+                    }
+                    StatusKind::No | StatusKind::Bad => Err(refusal(body)),
+                };
+                self.state = State::Ready;
+                self.steps.push_back(Step::Answered(answer));
+            }
+            State::Idle(idle) if idle.tag == *tag => {
+                let answer = match body.kind {
+                    StatusKind::Ok => Ok(Answer::Done),
+                    StatusKind::No | StatusKind::Bad => Err(refusal(body)),
+                };
+                self.state = State::Ready;
+                self.steps.push_back(Step::Answered(answer));
+            }
+            State::LoggingOut(asked) if asked == tag => self.state = State::LoggedOut,
+            _ => self.malformed("an answer to a command that was not sent"),
+        }
+    }
+
+    /// A response that cannot be read.
+    fn unreadable(&mut self, error: &Error) {
+        match error {
+            Error::ResponseTooLong { .. } => match &mut self.state {
+                // Skipped whole; what is asked is answered without it.
+                State::Busy { collected, .. } => collected.too_long(),
+                _ => self.malformed("a response longer than any that was asked for"),
+            },
+            Error::MalformedMessage { discarded_bytes } | Error::ExpectedCrlfGotLf { discarded_bytes } => {
+                let octets = discarded_bytes.declassify();
+                if !answers::is_of_no_matter(octets) {
+                    let start = &octets[..octets.len().min(40)];
+                    self.malformed(&shown(&String::from_utf8_lossy(start)));
+                }
+            }
+        }
+    }
+}
+
+fn client(plan: &Plan, discard_greeting: bool) -> Client {
+    let mut options = Options::default();
+    options.max_response_size = plan.max_response_size;
+    options.discard_greeting = discard_greeting;
+    Client::new(options)
+}
+
+/// NO or BAD.
+fn refusal(body: &StatusBody<'_>) -> Refusal {
+    let text = body.text.as_ref();
+    let code = body.code.as_ref().map(super::failures::code_name).unwrap_or_default();
+    let shown = shown(text);
+    Refusal {
+        text: if code.is_empty() { shown } else { format!("[{code}] {shown}") },
+        folder_missing: matches!(code.as_str(), "TRYCREATE" | "NONEXISTENT"),
+        failure: Failure::said(body.code.as_ref(), text),
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("state", &self.state).finish_non_exhaustive()
+    }
+}

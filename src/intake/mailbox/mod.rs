@@ -1,0 +1,7 @@
+//! Mail that lies in a mailbox: `mailhatch fetch` reads it there and hands it to the same [`Deliver`](super::Deliver) as LMTP
+//! and `pipe`.
+//!
+//! A message is marked, moved or deleted only when every verdict for it is final and on disk; what is not ours is not
+//! touched. It decides nothing about a message.
+
+pub mod imap;

@@ -1,0 +1,5 @@
+//! Mail from a mailbox: the IMAP session, and `mailhatch fetch` with real servers.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test may say what it saw")]
+
+mod session;
