@@ -1,0 +1,194 @@
+//! A private Dovecot: its own configuration, ports, mail and certificate. It ends with the test, also where that is killed.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::{Imap, PASSWORD, USER, free_ports, make_certificate, wait_for_port};
+
+/// A running Dovecot.
+pub struct Dovecot {
+    dir: TempDir,
+    master: Child,
+    imap: u16,
+    imaps: u16,
+}
+
+impl Dovecot {
+    pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With more lines of configuration.
+    pub fn start_with(more: &str) -> Self {
+        assert!(nix::unistd::Uid::effective().is_root(), "the tests with real IMAP servers need root");
+        let dir = tempfile::Builder::new().prefix("mhd").rand_bytes(5).tempdir_in("/tmp").unwrap();
+        // Dovecot's users must reach what is below.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        make_certificate(dir.path());
+        let [imap, imaps] = free_ports();
+        let mail = dir.path().join("mail");
+        fs::create_dir(&mail).unwrap();
+        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+        chown(&mail, Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw())).unwrap();
+        let configuration = CONFIGURATION
+            .replace("{imap}", &imap.to_string())
+            .replace("{imaps}", &imaps.to_string())
+            .replace("{dir}", dir.path().to_str().unwrap());
+        fs::write(dir.path().join("users"), format!("{USER}:{{PLAIN}}{PASSWORD}\nann:{{PLAIN}}{PASSWORD}\n")).unwrap();
+        fs::write(dir.path().join("dovecot.conf"), format!("{configuration}\n{more}\n")).unwrap();
+        let master = start(dir.path());
+        let dovecot = Self { dir, master, imap, imaps };
+        wait_for_port(imap);
+        dovecot
+    }
+
+    /// The port for plain text and STARTTLS.
+    pub fn imap(&self) -> u16 {
+        self.imap
+    }
+
+    /// The port for TLS.
+    pub fn imaps(&self) -> u16 {
+        self.imaps
+    }
+
+    /// A path in its directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A connection to look with.
+    pub fn client(&self) -> Imap {
+        Imap::connect(self.imap)
+    }
+
+    /// Ends every session of the user.
+    pub fn kick(&self) {
+        let done =
+            Command::new("doveadm").arg("-c").arg(self.path("dovecot.conf")).args(["kick", USER]).output().unwrap();
+        assert!(done.status.success() || done.status.code() == Some(68), "{done:?}");
+    }
+
+    /// The ids of the processes that serve sessions of IMAP.
+    pub fn sessions(&self) -> Vec<i32> {
+        let master = self.master.id();
+        let found = Command::new("pgrep").args(["-P", &master.to_string(), "-x", "imap"]).output().unwrap();
+        String::from_utf8(found.stdout).unwrap().lines().map(|line| line.parse().unwrap()).collect()
+    }
+
+    /// Stops and starts it; sessions end.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.begin();
+    }
+
+    pub fn stop(&mut self) {
+        end(&mut self.master);
+    }
+
+    pub fn begin(&mut self) {
+        self.master = start(self.dir.path());
+        wait_for_port(self.imap);
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Puts many messages into the INBOX at once, as a delivery would have: unread.
+    pub fn fill(&self, messages: impl Iterator<Item = Vec<u8>>) {
+        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+        let owner = (Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw()));
+        let maildir = self.path("mail/joe");
+        for name in ["", "cur", "new", "tmp"] {
+            let _ = fs::create_dir(maildir.join(name));
+            chown(maildir.join(name), owner.0, owner.1).unwrap();
+        }
+        for (index, message) in messages.enumerate() {
+            let path = maildir.join("new").join(format!("1700000000.M{index:06}.test"));
+            fs::write(&path, message).unwrap();
+            chown(&path, owner.0, owner.1).unwrap();
+        }
+    }
+}
+
+/// Ends with the thread that started it.
+fn start(dir: &Path) -> Child {
+    Command::new("setpriv")
+        .args(["--pdeathsig", "TERM", "dovecot", "-F", "-c"])
+        .arg(dir.join("dovecot.conf"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn end(master: &mut Child) {
+    let _ = Command::new("kill").arg(master.id().to_string()).status();
+    let _ = master.wait();
+}
+
+impl Drop for Dovecot {
+    fn drop(&mut self) {
+        end(&mut self.master);
+        if std::thread::panicking() {
+            eprintln!("Dovecot's log:\n{}", self.log());
+        }
+    }
+}
+
+const CONFIGURATION: &str = r#"
+base_dir = {dir}/run
+state_dir = {dir}/run
+log_path = {dir}/log
+protocols = imap
+listen = 127.0.0.1
+ssl = yes
+ssl_cert = <{dir}/tls.pem
+ssl_key = <{dir}/tls.key
+disable_plaintext_auth = no
+# So that a test with a wrong password need not wait.
+auth_failure_delay = 0
+mail_location = maildir:{dir}/mail/%u
+mail_uid = nobody
+mail_gid = nogroup
+first_valid_uid = 1
+first_valid_gid = 1
+mail_max_userip_connections = 100
+service imap-login {
+  chroot =
+  inet_listener imap {
+    port = {imap}
+  }
+  inet_listener imaps {
+    port = {imaps}
+    ssl = yes
+  }
+}
+service anvil {
+  chroot =
+}
+service stats {
+  chroot =
+}
+passdb {
+  driver = passwd-file
+  args = username_format=%u {dir}/users
+}
+userdb {
+  driver = static
+  args = home={dir}/mail/%u
+}
+namespace inbox {
+  inbox = yes
+  separator = /
+  mailbox Trash {
+    special_use = \Trash
+  }
+}
+"#;

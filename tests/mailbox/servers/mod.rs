@@ -1,0 +1,49 @@
+//! Real IMAP servers, each from a private directory and gone when dropped; and a client of the tests' own to look at them.
+
+pub mod client;
+pub mod dovecot;
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+pub use client::Imap;
+pub use dovecot::Dovecot;
+
+/// The user of every mailbox, and its password.
+pub const USER: &str = "joe";
+pub const PASSWORD: &str = "hush hush";
+
+/// How long anything may take before a test gives up; only a failing test waits so long.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// Ports that nobody listens on at this moment.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// Waits until something is there.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let limit = Instant::now() + LIMIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < limit, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until a server listens.
+pub fn wait_for_port(port: u16) {
+    wait_for("a server to listen", || TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).ok());
+}
+
+/// A certificate for this host, made by itself, in `tls.pem` and `tls.key`.
+pub fn make_certificate(directory: &Path) {
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    std::fs::write(directory.join("tls.pem"), made.cert.pem()).unwrap();
+    std::fs::write(directory.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
+}
