@@ -5,3 +5,4 @@
 //! touched. It decides nothing about a message.
 
 pub mod imap;
+pub mod queue;
