@@ -6,6 +6,7 @@
 
 mod app;
 mod error;
+mod inbox;
 mod located;
 mod mailbox;
 mod secret;
@@ -19,6 +20,10 @@ use serde::Deserialize;
 
 pub use app::{AppConfig, AppTable, EventPart};
 pub use error::ConfigError;
+pub use inbox::{
+    AfterDelivery, FetchConfig, ImapConfig, ImapSecurity, InboxConfig, InboxSource, Provider, Since, UnknownMail,
+};
+use inbox::InboxTable;
 pub use located::Located;
 pub use mailbox::{ActionSet, ActionsConfig, AddressSource, CustomAction, MailboxConfig, Unproven};
 pub use secret::Secret;
@@ -57,6 +62,15 @@ pub struct Config {
     /// `[[app]]`
     #[serde(default, rename = "app")]
     pub apps: Vec<AppConfig>,
+    /// `[[inbox]]`, as it is written.
+    #[serde(default, rename = "inbox")]
+    inbox_tables: Vec<Located<InboxTable>>,
+    /// `[[inbox]]`, checked.
+    #[serde(skip)]
+    pub inboxes: Vec<InboxConfig>,
+    /// `[fetch]`
+    #[serde(default)]
+    pub fetch: FetchConfig,
     /// `[screen]`
     #[serde(default)]
     pub screen: ScreenConfig,
@@ -91,7 +105,8 @@ impl Config {
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let source = error::Source::new(path, text);
         let config = toml::from_str::<Self>(text).map_err(|error| source.syntax_error(&error))?;
-        let config = Self { source, ..config };
+        let mut config = Self { source, ..config };
+        config.inboxes = config.inbox_tables.iter().map(|table| inbox::read(&config, table)).collect::<Result<_, _>>()?;
         config.check()?;
         Ok(config)
     }
@@ -119,6 +134,11 @@ impl Config {
         self.apps.iter().find(|app| app.name.value == name)
     }
 
+    /// The inbox of a name.
+    pub fn inbox(&self, name: &str) -> Option<&InboxConfig> {
+        self.inboxes.iter().find(|inbox| inbox.name.value == name)
+    }
+
     /// The actions in force for a mailbox.
     pub fn actions_of<'c>(&self, mailbox: &'c MailboxConfig) -> ActionsConfig<'c> {
         let is_gitlab = || self.app(&mailbox.app.value).is_some_and(|app| app.kind.value == GITLAB);
@@ -134,6 +154,7 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.check_names("app", self.apps.iter().map(|app| &app.name))?;
         self.check_names("mailbox", self.mailboxes.iter().map(|mailbox| &mailbox.name))?;
+        self.check_names("inbox", self.inboxes.iter().map(|inbox| &inbox.name))?;
         self.mailboxes.iter().try_for_each(|mailbox| self.check_mailbox(mailbox))?;
         if self.mailboxes.is_empty() {
             return Err(self.error("there is no [[mailbox]]: no mail could be handed over"));
