@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need beside the Rust toolchain: a real Postfix, OpenDKIM and its tools, openssl, Dovecot's delivery
-# agent with Pigeonhole (a vacation responder), and Python (a mail parser that is not ours). Installs only what is missing,
+# agent with Pigeonhole (a vacation responder) and its IMAP server, and Python (a mail parser that is not ours). Installs only what is missing,
 # asks nothing, and says what it does. Needs root, or sudo without a password.
 set -eu
 
@@ -25,6 +25,7 @@ while read -r program package _; do
         case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
     fi
 done <<'PROGRAMS'
+<<<<<<< HEAD
 /usr/lib/dovecot/dovecot-lda  dovecot-core    dovecot
 sievec                        dovecot-sieve   dovecot
 opendkim                      opendkim        opendkim
@@ -37,6 +38,21 @@ smtp-source                   postfix         postfix
 prometheus                    prometheus      prometheus
 promtool                      prometheus      prometheus
 python3                       python3         python3
+=======
+postfix postfix
+postconf postfix
+smtp-source postfix
+opendkim opendkim
+opendkim-genkey opendkim-tools
+prometheus prometheus
+promtool prometheus
+opendkim-testmsg opendkim-tools
+openssl openssl
+/usr/lib/dovecot/dovecot-lda dovecot-core
+sievec dovecot-sieve
+/usr/lib/dovecot/imap dovecot-imapd
+python3 python3
+>>>>>>> 914f6fc (TLS as a client in one place; the IMAP session without a circle)
 PROGRAMS
 
 if [ -n "$missing" ]; then

@@ -3,18 +3,13 @@
 //! No redirect is followed, no proxy variable is read, and an answer is read whole, up to a limit. What an answer means
 //! is not decided here but in `answer`.
 
-use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Body, Client, Method, Response, Url};
-use rustls::crypto::ring::default_provider;
+use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
@@ -23,6 +18,7 @@ use super::endpoint::Endpoint;
 use super::http_answer::{self as answer, HttpAnswer};
 use super::settings::Setup;
 use crate::config::{ConfigError, Located};
+use crate::tls;
 use crate::verdict::Status;
 
 /// Largest answer that is read, in octets.
@@ -74,7 +70,7 @@ impl Http {
         let endpoint = Endpoint::parse(&url.value).and_then(|endpoint| check(&endpoint).map(|()| endpoint));
         let endpoint = endpoint.map_err(|message| config.error_at(&url, message))?;
         let extra_roots = match &ca_file {
-            Some(path) => read_certificates(&path.value).map_err(|message| config.error_at(path, message))?,
+            Some(path) => tls::read_certificates(&path.value).map_err(|message| config.error_at(path, message))?,
             None => Vec::new(),
         };
         let app = setup.name.value.clone();
@@ -147,32 +143,12 @@ impl Http {
     }
 
     fn tls_config(&self) -> Result<ClientConfig, rustls::Error> {
-        let provider = Arc::new(default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-        if !self.endpoint.is_tls() {
+        match self.endpoint.is_tls() {
+            true => tls::client(&self.extra_roots),
             // A host without any certificate authority can still ask over a Unix socket.
-            return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
+            false => tls::client_that_trusts_nobody(),
         }
-        let verifier = Verifier::new_with_extra_roots(self.extra_roots.iter().cloned(), provider)?;
-        Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
     }
-}
-
-fn read_certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let shown = path.display();
-    let text = fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
-    let certificates = CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("{shown} is not a valid file of PEM certificates: {error}"))?;
-    if certificates.is_empty() {
-        return Err(format!("{shown} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"));
-    }
-    // A certificate that nothing could be checked against is a mistake that should show now, not at the first mail.
-    let mut roots = RootCertStore::empty();
-    for certificate in &certificates {
-        roots.add(certificate.clone()).map_err(|error| format!("{shown} holds a broken certificate: {error}"))?;
-    }
-    Ok(certificates)
 }
 
 async fn read_answer(mut response: Response) -> Result<HttpAnswer, reqwest::Error> {

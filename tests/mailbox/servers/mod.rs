@@ -1,5 +1,7 @@
 //! Real IMAP servers, each from a private directory and gone when dropped; and a client of the tests' own to look at them.
 
+#![allow(dead_code, reason = "each test uses its own part")]
+
 pub mod client;
 pub mod dovecot;
 

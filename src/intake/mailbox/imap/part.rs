@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::request::Flags;
+use super::flags::Flags;
 
 /// What one FETCH of a message gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

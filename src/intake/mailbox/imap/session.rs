@@ -7,7 +7,9 @@
 //! Before TLS it is fed line by line, so that not one octet that came behind the OK to STARTTLS gets past it. What cannot be
 //! read ends it: whoever goes on reading behind a broken response may take a stranger's mail for what the server says.
 
-mod answers;
+mod collected;
+mod selected;
+mod stage;
 mod way_in;
 
 use std::collections::VecDeque;
@@ -15,17 +17,18 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use imap_codec::imap_types::command::{Command, CommandBody};
 use imap_codec::imap_types::core::Tag;
-use imap_codec::imap_types::response::{Status, StatusBody, StatusKind};
+use imap_codec::imap_types::response::{Data, Status, StatusBody, StatusKind};
 use imap_next::client::{Client, Error, Event, Options};
 use imap_next::{Interrupt, Io, State as _};
 
 use super::capabilities::Capabilities;
 use super::credential::Credential;
 use super::failures::{Cause, Failure, shown};
+use super::flags::Flags;
 use super::request::{Answer, Folder, Refusal, Request};
-use answers::Collected;
-pub use answers::{Permanent, Selected};
-use way_in::Stage;
+use collected::Collected;
+pub use selected::{Permanent, Selected};
+use stage::Stage;
 
 /// How the connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,6 +305,45 @@ impl Session {
         }
     }
 
+    /// OK, NO or BAD that ends no command.
+    fn untagged(&mut self, body: &StatusBody<'static>) {
+        let code = body.code.as_ref();
+        self.selected.take_code(code);
+        if !self.is_before_tls() {
+            self.note_capabilities(code);
+        }
+        if let State::Busy { collected, .. } = &mut self.state {
+            collected.take_code(code);
+        }
+    }
+
+    fn data(&mut self, data: Data<'static>) {
+        match &data {
+            Data::Capability(list) if !self.is_before_tls() => {
+                self.capabilities = Some(Capabilities::read(list.as_ref()));
+            }
+            Data::Exists(count) => {
+                self.selected.exists = *count;
+                self.note_news();
+            }
+            Data::Flags(flags) => self.selected.has_done |= Flags::read(flags).done,
+            _ => {}
+        }
+        if let State::Busy { collected, .. } = &mut self.state {
+            collected.take(data);
+        }
+    }
+
+    /// More messages, it seems. Where the command is not accepted yet it is said when it is.
+    fn note_news(&mut self) {
+        if let State::Idle(Idle { phase, news, .. }) = &mut self.state {
+            if *phase == IdlePhase::Accepted && !*news {
+                self.steps.push_back(Step::News);
+            }
+            *news = true;
+        }
+    }
+
     /// A command is done.
     fn completed(&mut self, tag: &Tag<'static>, body: &StatusBody<'static>) {
         match &mut self.state {
@@ -309,7 +351,7 @@ impl Session {
             State::Busy { tag: asked, collected } if asked == tag => {
                 let answer = match body.kind {
                     StatusKind::Ok => {
-                        collected.code(body.code.as_ref());
+                        collected.take_code(body.code.as_ref());
                         Ok(std::mem::take(collected).finish())
                     }
                     StatusKind::No | StatusKind::Bad => Err(refusal(body)),
@@ -340,7 +382,7 @@ impl Session {
             },
             Error::MalformedMessage { discarded_bytes } | Error::ExpectedCrlfGotLf { discarded_bytes } => {
                 let octets = discarded_bytes.declassify();
-                if !answers::is_of_no_matter(octets) {
+                if !is_of_no_matter(octets) {
                     let start = &octets[..octets.len().min(40)];
                     self.malformed(&shown(&String::from_utf8_lossy(start)));
                 }
@@ -354,6 +396,20 @@ fn client(plan: &Plan, discard_greeting: bool) -> Client {
     options.max_response_size = plan.max_response_size;
     options.discard_greeting = discard_greeting;
     Client::new(options)
+}
+
+/// Whether a response that cannot be read is one that may be passed over: one line that begins with a word that is not one
+/// of those that decide something, or a remark in another language (octets above 127 are not allowed there).
+///
+/// What follows a broken literal can never be the first that is unreadable: the response with the literal is, before it.
+fn is_of_no_matter(response: &[u8]) -> bool {
+    const DECIDES: [&str; 6] = ["BAD", "BYE", "CAPABILITY", "OK", "PREAUTH", "SEARCH"];
+    let Some(rest) = response.strip_prefix(b"* ") else { return false };
+    let length = rest.iter().position(|octet| !octet.is_ascii_alphabetic()).unwrap_or(rest.len());
+    let word = String::from_utf8_lossy(&rest[..length]).to_ascii_uppercase();
+    let one_line = response.iter().filter(|&&octet| octet == b'\n').count() == 1;
+    let is_foreign_remark = matches!(word.as_str(), "NO" | "OK") && !response.is_ascii();
+    one_line && length > 0 && (is_foreign_remark || !DECIDES.contains(&word.as_str()))
 }
 
 /// NO or BAD.

@@ -4,7 +4,7 @@
 
 use imap_codec::imap_types::auth::AuthenticateData;
 use imap_codec::imap_types::command::CommandBody;
-use imap_codec::imap_types::core::{AString, Literal, Tag};
+use imap_codec::imap_types::core::{AString, Literal};
 use imap_codec::imap_types::response::{
     Code, CommandContinuationRequest, Greeting, GreetingKind, StatusBody, StatusKind,
 };
@@ -13,46 +13,8 @@ use imap_codec::imap_types::secret::Secret;
 use super::super::capabilities::Capabilities;
 use super::super::credential::{Method, Proof};
 use super::super::failures::{Cause, Failure, shown};
+use super::stage::{Login, Stage, Then};
 use super::{Access, Security, Session, State, Step};
-
-/// How far the way in is done.
-#[derive(Debug)]
-pub(super) enum Stage {
-    Greeting,
-    StartTls(Tag<'static>),
-    /// The TLS handshake.
-    Tls,
-    Capabilities(Tag<'static>, Then),
-    LogIn(Login),
-    Select(Tag<'static>),
-}
-
-/// What the capabilities are asked for.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Then {
-    LogIn,
-    Select,
-}
-
-#[derive(Debug)]
-pub(super) struct Login {
-    tag: Tag<'static>,
-    method: Method,
-    /// The first message is on its way: a second question is the description of an error.
-    answered: bool,
-    /// What the server said of the error.
-    error: Option<String>,
-}
-
-impl Stage {
-    pub(super) fn tag(&self) -> Option<&Tag<'static>> {
-        match self {
-            Self::Greeting | Self::Tls => None,
-            Self::StartTls(tag) | Self::Capabilities(tag, _) | Self::Select(tag) => Some(tag),
-            Self::LogIn(login) => Some(&login.tag),
-        }
-    }
-}
 
 impl Session {
     pub(super) fn greeted(&mut self, greeting: &Greeting<'_>) {
@@ -200,7 +162,7 @@ impl Session {
                 self.fail(failure);
             }
             (Stage::Select(_), StatusKind::Ok) => {
-                self.selected.code(code);
+                self.selected.take_code(code);
                 self.selected.read_only |= self.plan.access == Access::ReadOnly;
                 match self.selected.uid_validity {
                     Some(_) => {
