@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside the Rust toolchain: a real Postfix, OpenDKIM and its tools, openssl, Dovecot's delivery
-# agent with Pigeonhole (a vacation responder) and its IMAP server, and Python (a mail parser that is not ours). Installs only what is missing,
-# asks nothing, and says what it does. Needs root, or sudo without a password.
+# agent with Pigeonhole (a vacation responder) and its IMAP server, and Python (a mail parser that is not ours). Installs only
+# what is missing, asks nothing, and says what it does. Needs root, or sudo without a password.
 set -eu
 
 say() { printf 'setup: %s\n' "$1"; }
@@ -25,9 +25,9 @@ while read -r program package _; do
         case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
     fi
 done <<'PROGRAMS'
-<<<<<<< HEAD
 /usr/lib/dovecot/dovecot-lda  dovecot-core    dovecot
 sievec                        dovecot-sieve   dovecot
+/usr/lib/dovecot/imap         dovecot-imapd   dovecot_imap
 opendkim                      opendkim        opendkim
 opendkim-genkey               opendkim-tools  opendkim
 opendkim-testmsg              opendkim-tools  opendkim
@@ -38,21 +38,6 @@ smtp-source                   postfix         postfix
 prometheus                    prometheus      prometheus
 promtool                      prometheus      prometheus
 python3                       python3         python3
-=======
-postfix postfix
-postconf postfix
-smtp-source postfix
-opendkim opendkim
-opendkim-genkey opendkim-tools
-prometheus prometheus
-promtool prometheus
-opendkim-testmsg opendkim-tools
-openssl openssl
-/usr/lib/dovecot/dovecot-lda dovecot-core
-sievec dovecot-sieve
-/usr/lib/dovecot/imap dovecot-imapd
-python3 python3
->>>>>>> 914f6fc (TLS as a client in one place; the IMAP session without a circle)
 PROGRAMS
 
 if [ -n "$missing" ]; then

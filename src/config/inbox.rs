@@ -29,7 +29,7 @@ impl Default for FetchConfig {
 }
 
 /// `[[inbox]]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InboxConfig {
     /// Its name, in logs, commands and the ledger.
     pub name: Located<String>,
@@ -56,14 +56,14 @@ pub struct InboxConfig {
 }
 
 /// `kind`, with what belongs to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum InboxSource {
     /// `kind = "imap"`
     Imap(ImapConfig),
 }
 
 /// What `kind = "imap"` needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ImapConfig {
     /// `host`
     pub host: Located<String>,
@@ -329,13 +329,16 @@ fn security(config: &Config, written: &InboxTable, host: &Located<String>) -> Re
     // STARTTLS alone means that TLS does not come first.
     let ssl = written.ssl.as_ref().map_or(start_tls.is_none(), |ssl| ssl.value);
     match (ssl, start_tls) {
-        (true, Some(start_tls)) => Err(config
-            .error_at(start_tls, "ssl and start_tls: TLS begins either at once (port 993) or later (port 143)")),
+        (true, Some(start_tls)) => {
+            Err(config
+                .error_at(start_tls, "ssl and start_tls: TLS begins either at once (port 993) or later (port 143)"))
+        }
         (true, None) => Ok(ImapSecurity::Tls),
         (false, Some(_)) => Ok(ImapSecurity::StartTls),
         (false, None) if is_loopback(&host.value) => Ok(ImapSecurity::Loopback),
         (false, None) => {
-            let text = "ssl = false without start_tls = true would send the password in plain text: only to this host itself";
+            let text =
+                "ssl = false without start_tls = true would send the password in plain text: only to this host itself";
             Err(match &written.ssl {
                 Some(ssl) => config.error_at(ssl, text),
                 None => config.error_at(host, text),

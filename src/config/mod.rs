@@ -20,10 +20,10 @@ use serde::Deserialize;
 
 pub use app::{AppConfig, AppTable, EventPart};
 pub use error::ConfigError;
+use inbox::InboxTable;
 pub use inbox::{
     AfterDelivery, FetchConfig, ImapConfig, ImapSecurity, InboxConfig, InboxSource, Provider, Since, UnknownMail,
 };
-use inbox::InboxTable;
 pub use located::Located;
 pub use mailbox::{ActionSet, ActionsConfig, AddressSource, CustomAction, MailboxConfig, Unproven};
 pub use secret::Secret;
@@ -106,7 +106,8 @@ impl Config {
         let source = error::Source::new(path, text);
         let config = toml::from_str::<Self>(text).map_err(|error| source.syntax_error(&error))?;
         let mut config = Self { source, ..config };
-        config.inboxes = config.inbox_tables.iter().map(|table| inbox::read(&config, table)).collect::<Result<_, _>>()?;
+        config.inboxes =
+            config.inbox_tables.iter().map(|table| inbox::read(&config, table)).collect::<Result<_, _>>()?;
         config.check()?;
         Ok(config)
     }

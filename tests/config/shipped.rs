@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use mailhatch::app::Apps;
-use mailhatch::config::{ActionSet, ActionsConfig, AddressSource, Config, Limits, Listen, NoticeConfig, Unproven};
+use mailhatch::config::{
+    ActionSet, ActionsConfig, AddressSource, Config, FetchConfig, Limits, Listen, NoticeConfig, Unproven,
+};
 
 use crate::app::write_file;
 
@@ -12,7 +14,11 @@ const SHIPPED: &str = include_str!("../../packaging/mailhatch.toml");
 const MAN_PAGE: &str = include_str!("../../packaging/man/mailhatch.toml.5");
 
 /// Keys without a default: the shipped file shows an example.
-const EXAMPLES: &[&str] = &["hostname", "references_host", "metrics", "ca_file", "from", "templates"];
+const EXAMPLES: &[&str] = &["hostname", "references_host", "metrics", "ca_file", "from", "templates", "move_to"];
+
+/// Keys that must be there.
+const NEEDED: &[&str] =
+    &["name", "address", "app", "kind", "url", "secret_file", "path", "pattern", "host", "user", "password_file"];
 
 /// Sections and their keys; the keys of `[[mailbox]]` stand under `mailbox`, those that stand in no section under "".
 type Keys = BTreeMap<String, BTreeSet<String>>;
@@ -73,14 +79,21 @@ fn the_shipped_file_shows_the_defaults_of_each_application() {
         config.apps.iter().map(|app| format!("{:?}", apps.get(&app.name.value))).collect::<Vec<_>>()
     };
     let is_example = |line: &str| key_in(line).is_some_and(|key| EXAMPLES.contains(&key));
-    let is_needed = |line: &str| {
-        key_in(line).is_none_or(|key| {
-            ["name", "address", "app", "kind", "url", "secret_file", "path", "pattern"].contains(&key)
-        })
-    };
+    let is_needed = |line: &str| key_in(line).is_none_or(|key| NEEDED.contains(&key));
     let (all, needed) = (apps(&|line| !is_example(line)), apps(&is_needed));
     assert_eq!(all, needed);
     assert!(all.len() > 2, "the commented applications are switched on");
+}
+
+#[test]
+fn the_shipped_file_shows_the_defaults_of_an_inbox() {
+    let inbox = |keep: &dyn Fn(&str) -> bool| parse(&switched_on(keep)).inboxes[0].clone();
+    let is_example = |line: &str| key_in(line).is_some_and(|key| EXAMPLES.contains(&key));
+    let needed =
+        ["name", "address", "app", "kind", "url", "secret_file", "path", "pattern", "host", "user", "password_file"];
+    let is_needed = |line: &str| key_in(line).is_none_or(|key| needed.contains(&key));
+    assert_eq!(inbox(&|line| !is_example(line)), inbox(&is_needed));
+    assert_eq!(parse(&switched_on(|line| !is_example(line))).fetch, FetchConfig::default());
 }
 
 /// The keys that the types have, as their errors name them.
@@ -101,6 +114,7 @@ fn keys_of_the_types() -> Keys {
         let text = match section.as_str() {
             "app" => continue,
             "mailbox" => REST.replacen("app =", "zzz = 1\napp =", 1),
+            "inbox" => format!("{REST}\n[[inbox]]\nzzz = 1\n"),
             section => format!("{REST}\n[{section}]\nzzz = 1\n"),
         };
         let error = error(&text);

@@ -10,6 +10,7 @@ use mailhatch::intake::mailbox::imap::{
 use tokio::time::Instant;
 
 use crate::servers::{Dovecot, PASSWORD, USER};
+use crate::support::needs;
 
 pub fn plan(security: Security, password: &str) -> Plan {
     Plan {
@@ -39,6 +40,7 @@ async fn open(port: u16, security: Security, ca: Option<&Dovecot>, password: &st
     Connection::open(&endpoint, plan(security, password), Limits::default()).await
 }
 
+#[needs(dovecot_imap, root)]
 #[tokio::test]
 async fn a_real_dovecot_lets_us_in_by_each_way() {
     let server = Dovecot::start();
@@ -67,6 +69,7 @@ async fn a_dead_port_is_unreachable() {
     assert_eq!(failure.cause, Cause::Unreachable);
 }
 
+#[needs(dovecot_imap, root)]
 #[tokio::test]
 async fn idling_with_dovecot_hears_of_a_message() {
     let server = Dovecot::start();

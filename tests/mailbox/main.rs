@@ -6,3 +6,5 @@ mod configuration;
 mod connection;
 mod servers;
 mod session;
+#[path = "../support/mod.rs"]
+mod support;
