@@ -4,10 +4,10 @@ use mailhatch::auth::{AuthResult, Authenticator};
 use mailhatch::mail::{Content, Message, Overflow};
 use proptest::prelude::*;
 
-use super::signer::{Key, Tags, sign};
 use super::{PATIENT, authenticator, config, envelope, message, proven};
 use crate::support::name_server::{NameServer, Zone};
 use crate::support::needs;
+use crate::support::signer::{Key, Tags, sign};
 
 const MAIL: &str =
     "From: Jane <jane@example.org>\r\nTo: x@example.com\r\nSubject:  Some   thing\r\n\r\nHello there.\r\n";

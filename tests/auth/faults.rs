@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use mailhatch::auth::{AuthResult, Authenticator, TimeLimits};
 
-use super::signer::{Key, Tags, sign};
 use super::{PATIENT, authenticator, config, envelope, message, proven};
 use crate::support::name_server::{Fault, NameServer, Zone};
+use crate::support::signer::{Key, Tags, sign};
 
 const MAIL: &str = "From: a@good.org\r\nSubject: s\r\n\r\nHello.\r\n";
 

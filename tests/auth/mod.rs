@@ -5,7 +5,6 @@ mod faults;
 mod opendkim;
 mod proof;
 mod rfc7208;
-mod signer;
 mod trust;
 
 use std::path::Path;

@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 
 use mailhatch::auth::AuthResult;
 
-use super::signer::Key;
 use super::{authenticator, envelope, message};
 use crate::support::name_server::{NameServer, Zone};
 use crate::support::needs;
 use crate::support::parts::find;
 use crate::support::process::Process;
+use crate::support::signer::Key;
 use crate::support::wait::{LIMIT, wait_for};
 
 const HEADER: &[(&str, &str)] = &[

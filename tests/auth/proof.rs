@@ -2,9 +2,9 @@
 
 use mailhatch::auth::AuthResult;
 
-use super::signer::{Key, Tags, sign};
 use super::{authenticator, envelope, message, proven};
 use crate::support::name_server::{Fault, NameServer, Zone, reverse};
+use crate::support::signer::{Key, Tags, sign};
 
 const CLIENT: &str = "203.0.113.7";
 const LOW_CLIENT: &str = "5.6.7.8";

@@ -9,13 +9,14 @@ use crate::evidence::Evidence;
 use crate::mail::Mail;
 use crate::report::Report;
 use crate::sender::send;
-use crate::site::{Site, Way, until};
+use crate::site::{Site, until};
+use crate::support::site::Variant;
 use crate::trouble::{trouble_everything_else, trouble_the_application};
 
 /// What a campaign is to be.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    pub way: Way,
+    pub variant: Variant,
     pub seed: u64,
     pub messages: usize,
     /// How fast mail comes in.
@@ -30,11 +31,11 @@ const DRAIN: Duration = Duration::from_secs(240);
 
 /// Runs it.
 pub fn run(plan: Plan) -> Report {
-    let Plan { way, seed, messages, .. } = plan;
-    println!("seed {seed}: {messages} messages over {way:?}");
+    let Plan { variant, seed, messages, .. } = plan;
+    println!("seed {seed}: {messages} messages over {variant:?}");
     let started = Instant::now();
-    let mut site = Site::prepare(way);
-    let application = Application::start(&site.directory(), seed);
+    let mut site = Site::prepare(variant);
+    let application = Application::start(&site.postfix.path("run"), seed);
     site.start();
     let (stop, submissions) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut played = thread::scope(|scope| {

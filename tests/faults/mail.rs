@@ -1,9 +1,7 @@
 //! The mail of a campaign: what each message is, and what must become of it for each recipient.
 
 use crate::seed::Seed;
-
-/// The domain that goes to mailhatch.
-pub const DOMAIN: &str = "mail.example.com";
+use crate::support::site::DOMAIN;
 
 /// Above this a message is too large (`limits.message_size`).
 pub const MESSAGE_SIZE: usize = 1024 * 1024;

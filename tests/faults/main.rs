@@ -13,24 +13,18 @@
 mod application;
 mod campaign;
 mod evidence;
-#[path = "../postfix/instance.rs"]
-#[allow(dead_code, reason = "shared with the tests of the wiring, which use more of it")]
-mod instance;
 mod mail;
 mod report;
 mod seed;
 mod sender;
 mod site;
-#[path = "../postfix/smtp.rs"]
-#[allow(dead_code, clippy::wrong_self_convention, reason = "as above")]
-mod smtp;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;
 
 use campaign::{Plan, run};
-use site::Way;
 use support::needs;
+use support::site::Variant;
 
 /// The seed of the small campaigns, which must be the same everywhere.
 const FIXED_SEED: u64 = 20_261_122;
@@ -41,33 +35,33 @@ fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 /// A campaign in full size; the seed is the environment's, or the time's.
-fn full(way: Way, messages: usize) {
+fn full(variant: Variant, messages: usize) {
     let random = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let seed = from_environment("MAILHATCH_FAULTS_SEED").unwrap_or_else(random);
     let messages = from_environment("MAILHATCH_FAULTS_MESSAGES").unwrap_or(messages);
-    run(Plan { way, seed, messages, per_second: if way == Way::Lmtp { 32 } else { 8 } }).print_and_judge();
+    run(Plan { variant, seed, messages, per_second: if variant == Variant::Lmtp { 32 } else { 8 } }).print_and_judge();
 }
 
 #[needs(mounts, postfix, root)]
 #[test]
 fn small_campaign_over_lmtp() {
-    run(Plan { way: Way::Lmtp, seed: FIXED_SEED, messages: 300, per_second: 8 }).print_and_judge();
+    run(Plan { variant: Variant::Lmtp, seed: FIXED_SEED, messages: 300, per_second: 8 }).print_and_judge();
 }
 
 #[needs(mounts, postfix, root)]
 #[test]
 fn small_campaign_over_pipe() {
-    run(Plan { way: Way::Pipe, seed: FIXED_SEED, messages: 100, per_second: 3 }).print_and_judge();
+    run(Plan { variant: Variant::Pipe, seed: FIXED_SEED, messages: 100, per_second: 3 }).print_and_judge();
 }
 
 #[test]
 #[ignore = "takes minutes: make faults"]
 fn full_campaign_over_lmtp() {
-    full(Way::Lmtp, 5000);
+    full(Variant::Lmtp, 5000);
 }
 
 #[test]
 #[ignore = "takes minutes: make faults"]
 fn full_campaign_over_pipe() {
-    full(Way::Pipe, 1000);
+    full(Variant::Pipe, 1000);
 }

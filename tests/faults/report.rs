@@ -39,7 +39,7 @@ impl fmt::Display for Report {
             evidence.expected.iter().filter(|(class, _)| class.is_acknowledged()).map(|(_, count)| count).sum();
         let set_aside = events - wanted;
         let mut row = |name: &str, value: String| writeln!(f, "{name:<38} {value}");
-        row("way, seed", format!("{:?}, {}", plan.way, plan.seed))?;
+        row("way, seed", format!("{:?}, {}", plan.variant, plan.seed))?;
         row("time: with troubles, in all", format!("{:.0?}, {:.0?}", self.troubled, self.whole))?;
         row("messages sent", format!("{} in {} tries", plan.messages, self.submissions))?;
         row("recipients", format!("{events}: {}", list(&evidence.expected)))?;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::application::{Application, HANG, Mode, elsewhere};
 use crate::seed::Seed;
-use crate::site::{FullDisk, Mistake, Site, Way};
+use crate::site::{FullDisk, Mistake, Site};
 use crate::support::http_server::Fault;
+use crate::support::site::Variant;
 
 /// What else can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,10 +130,10 @@ fn cause(site: &Site, application: &Application, trouble: Trouble, random: &mut 
 
 fn kill(site: &Site, random: &mut Seed, times: usize) {
     // Of the pipe processes each has one message only, so there are more to kill.
-    let times = if site.way == Way::Pipe { times * 6 } else { times };
+    let times = if site.variant == Variant::Pipe { times * 6 } else { times };
     for _ in 0..times {
         site.kill(random.next());
-        sleep(random.time(0, if site.way == Way::Pipe { 150 } else { 800 }));
+        sleep(random.time(0, if site.variant == Variant::Pipe { 150 } else { 800 }));
         site.start_service();
     }
 }

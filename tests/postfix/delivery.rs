@@ -1,9 +1,9 @@
 //! Mail that is somebody's arrives at the application: whole, once, with all that Postfix knew of it.
 
 use crate::facts::{assert_unchanged, delicate_message};
-use crate::instance::Outgoing;
 use crate::service::{Delivered, Site, message, message_with, over_lmtp_and_pipe};
-use crate::smtp::{Client, Submission};
+use crate::support::postfix::Outgoing;
+use crate::support::submission::{Client, Submission};
 
 over_lmtp_and_pipe! {
     fn the_event_has_the_whole_envelope(variant) {

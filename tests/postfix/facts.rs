@@ -1,11 +1,11 @@
 //! What Postfix does with the pieces in `postfix/`, seen by a stub in mailhatch's place: each line that changes what
 //! Postfix does has a test that fails without it.
 
-use crate::instance::Postfix;
 use crate::service::DOMAIN;
-use crate::smtp::{Client, Submission};
 use crate::stubs::{KEYWORDS, Recorder, Sink, write_program};
 use crate::support::needs;
+use crate::support::postfix::Postfix;
+use crate::support::submission::{Client, Submission};
 
 const MESSAGE: &str = "From: Jane <jane@example.org>\r\nSubject: hello\r\n\r\ntext\r\n";
 

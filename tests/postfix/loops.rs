@@ -3,12 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::instance::{USER, chown};
 use crate::notices::configure;
 use crate::service::{INCOMING, Site, Variant};
-use crate::smtp::Submission;
 use crate::support::name_server::{NameServer, Zone};
 use crate::support::needs;
+use crate::support::postfix::{USER, chown};
+use crate::support::submission::Submission;
 
 /// Sets nothing aside, so that all depends on the notice's own policy.
 const DELIVER: &str = "[screen]\nauto_replies = \"deliver\"\nbounces = \"deliver\"\nreports = \"deliver\"\n";
@@ -43,7 +43,7 @@ fn settle(sites: &[&Site]) {
 /// mailhatch for one domain, whose Postfix sends all other mail to `neighbour`, and tells it the first client (XFORWARD):
 /// else loopback would prove nothing, and nothing could loop.
 fn desk(domain: &str, host: &str, names: &NameServer, screen: &str) -> Site {
-    let mut site = Site::prepare(Variant::Lmtp);
+    let site = Site::prepare(Variant::Lmtp);
     let socket = format!("unix:{}", site.postfix.path("run/lmtp.sock").display());
     if domain != crate::service::DOMAIN {
         for arguments in [
@@ -135,7 +135,7 @@ fn a_vacation_responder_and_mailhatch_make_one_notice() {
     let as_person = "  sieve_vacation_send_from_recipient = yes\n";
     for (screen, vacation) in [("", ""), ("", as_person), (DELIVER, as_person)] {
         let names = NameServer::start(zone());
-        let mut site = Site::prepare(Variant::Lmtp);
+        let site = Site::prepare(Variant::Lmtp);
         configure(&site, names.address(), "mx.example.com", "", &format!("{screen}{INCOMING}"));
         site.start_service();
         install_vacation(&site, vacation);

@@ -13,16 +13,11 @@ mod check;
 mod delivery;
 mod facts;
 mod faults;
-mod instance;
 mod load;
 mod loops;
 mod notices;
 mod proof;
 mod service;
-#[path = "../auth/signer.rs"]
-#[allow(dead_code, reason = "shared with the tests of auth, which use more of it")]
-mod signer;
-mod smtp;
 mod stubs;
 #[path = "../support/mod.rs"]
 mod support;

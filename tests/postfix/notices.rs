@@ -1,16 +1,14 @@
 //! Who gets a notice, through the real Postfix: a client in the world (XCLIENT), a name server on loopback, and what goes
 //! out is read back by a parser that is not ours.
 
-use std::io::Write;
 use std::net::SocketAddr;
-use std::process::Stdio;
 
-use crate::instance::Outgoing;
 use crate::service::{INCOMING, Site, Variant};
-use crate::signer::{Key, Tags, sign};
-use crate::smtp::{Client, REMOTE, Submission};
 use crate::support::name_server::{Fault, NameServer, Zone};
 use crate::support::notice_reader::ReadNotice;
+use crate::support::postfix::Outgoing;
+use crate::support::signer::{Key, Tags, sign};
+use crate::support::submission::{Client, REMOTE, Submission};
 
 const UNKNOWN: &str = "nobody@mail.example.com";
 
@@ -42,7 +40,7 @@ to = "stderr"
 
 /// A site whose name server answers.
 fn start(names: &NameServer, notice: &str) -> Site {
-    let mut site = Site::prepare(Variant::Lmtp);
+    let site = Site::prepare(Variant::Lmtp);
     configure(&site, names.address(), "mx.example.com", notice, INCOMING);
     site.start_service();
     site
@@ -79,6 +77,7 @@ enum Expected {
     Ignored(&'static str),
 }
 use crate::support::needs;
+use crate::support::process::run_with_input;
 use Expected::{Ignored, Sent, Withheld};
 
 /// A message of a name of its own, from someone.
@@ -184,9 +183,7 @@ fn who_gets_a_notice_and_why_the_others_do_not() {
 fn unknown_sender_by_pipe(site: &Site) {
     let recipient = format!("--recipient={UNKNOWN}");
     let mut command = site.mailhatch(&["pipe", &recipient, "--client-address=203.0.113.7"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(text("unknown-sender", "jane@pass.example", "").as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = run_with_input(&mut command, text("unknown-sender", "jane@pass.example", "").as_bytes());
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let line = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(line.contains("rejected: unknown-address") && line.contains("notice withheld: unknown sender"), "{line}");
@@ -245,7 +242,7 @@ fn no_notice_goes_out_where_they_are_off() {
 #[test]
 fn what_the_mta_does_not_take_defers_the_message() {
     let names = NameServer::start(zone(&Key::ed25519()));
-    let mut site = Site::prepare(Variant::Lmtp);
+    let site = Site::prepare(Variant::Lmtp);
     configure(&site, names.address(), "mx.example.com", "", INCOMING);
     site.start_service();
     site.postfix.set(&["smtpd_sender_restrictions=check_sender_access inline:{{<> = 450 4.3.0 later}}"]);

@@ -6,11 +6,11 @@ use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::{Canonicalization, DkimSigner};
 
 use crate::facts::delicate_message;
-use crate::instance::Postfix;
 use crate::service::{Site, message, over_lmtp_and_pipe};
-use crate::smtp::{Client, REMOTE, Submission};
 use crate::support::name_server::{NameServer, Zone};
 use crate::support::needs;
+use crate::support::postfix::Postfix;
+use crate::support::submission::{Client, REMOTE, Submission};
 
 /// Not the address that the SPF record below names.
 const STRANGER: Client = Client { address: "198.51.100.9", ..REMOTE };

@@ -7,9 +7,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use crate::instance::{Postfix, USER, chown};
 use crate::service::DOMAIN;
-use crate::smtp::Submission;
+use crate::support::postfix::{Postfix, USER, chown};
+use crate::support::submission::Submission;
 
 /// A program in mailhatch's place: keeps its arguments and its standard input, and ends as told.
 pub struct Recorder {

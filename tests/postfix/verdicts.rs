@@ -1,7 +1,7 @@
 //! Mail that nobody gets: it is answered well, a copy is held, and nobody innocent is written to.
 
 use crate::service::{INCOMING, Site, message, message_with, over_lmtp_and_pipe};
-use crate::smtp::Submission;
+use crate::support::submission::Submission;
 
 const KEY1: &str = "incoming+Key1@mail.example.com";
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Output;
 
-use crate::instance::Postfix;
 use crate::support::needs;
+use crate::support::postfix::Postfix;
 
 /// Every file of the configuration directory with its content.
 fn snapshot(postfix: &Postfix) -> BTreeMap<String, String> {
@@ -25,9 +25,7 @@ fn snapshot(postfix: &Postfix) -> BTreeMap<String, String> {
 }
 
 fn value(postfix: &Postfix, parameter: &str) -> String {
-    let output =
-        std::process::Command::new("postconf").arg("-c").arg(postfix.config_dir()).args(["-h", parameter]).output();
-    String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+    String::from_utf8(postfix.run("postconf", &["-h", parameter]).stdout).unwrap().trim().to_owned()
 }
 
 #[track_caller]

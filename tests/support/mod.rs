@@ -20,11 +20,15 @@
 //! | to wait for something: never without an end | [`wait`] |
 //! | to run a program, or a child that is killed with the test | [`process`] |
 //! | mailhatch with a configuration: one command, or `serve` | [`place`], [`service`], [`config`] |
+//! | mailhatch behind a private Postfix, with a user of its own | [`site`], [`postfix`], [`submission`] |
 //! | an LMTP client; a client for another protocol of lines | [`lmtp_client`], [`dialogue`] |
 //! | the application over HTTP, TLS or a Unix socket | [`http_server`] |
 //! | a name server, an SMTP server | [`name_server`], [`smtp_server`] |
+//! | DKIM signatures, good and bad | [`signer`] |
+//! | a notice as Python reads it | [`notice_reader`] |
 #![allow(dead_code, reason = "each room uses its own part")]
 #![allow(unused_imports, reason = "as above")]
+#![allow(clippy::print_stderr, reason = "what went wrong is shown beside the panic")]
 
 pub mod parts;
 pub use mailhatch_needs::needs;
@@ -39,12 +43,16 @@ pub mod config;
 pub mod lmtp_client;
 pub mod place;
 pub mod service;
+pub mod site;
 
 // What is around it.
 pub mod http_server;
 pub mod name_server;
 pub mod notice_reader;
+pub mod postfix;
+pub mod signer;
 pub mod smtp_server;
+pub mod submission;
 
 // Mail.
 pub mod bad_messages;

@@ -11,7 +11,7 @@ use ring::digest;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
-use crate::support::process::run_with_input;
+use super::process::run_with_input;
 
 /// A private key.
 pub enum Key {

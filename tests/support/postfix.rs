@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::smtp::{Refused, Submission};
-
-/// How long anything may take before a test gives up; only a failing test waits so long.
-pub const LIMIT: Duration = Duration::from_secs(180);
+use super::process::run;
+use super::submission::{Refused, Submission};
+use super::wait::{wait_for, wait_for_or};
 
 /// The user that pipe(8) and the service run as: it exists everywhere and is neither root nor Postfix's own.
 pub const USER: &str = "nobody";
@@ -99,7 +98,7 @@ impl Postfix {
     /// Runs `mailhatch-postfix` on this instance.
     pub fn wire(&self, arguments: &[&str]) -> Output {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("postfix/mailhatch-postfix");
-        Command::new(script).arg("-c").arg(self.config_dir()).args(arguments).output().unwrap()
+        run(Command::new(script).arg("-c").arg(self.config_dir()).args(arguments))
     }
 
     /// Starts it and waits until it greets.
@@ -174,8 +173,9 @@ impl Postfix {
     }
 
     /// Waits for something, and shows the log if it never comes.
+    #[track_caller]
     pub fn wait_for<T>(&self, what: &str, look: impl FnMut() -> Option<T>) -> T {
-        poll(look).unwrap_or_else(|| panic!("waited in vain for {what}; the log:\n{}", self.log()))
+        wait_for_or(what, look, || self.log())
     }
 
     /// Whether any recipient of any message was bounced.
@@ -203,9 +203,14 @@ impl Postfix {
         assert!(!self.bounced(), "{}", self.log());
     }
 
-    /// Runs one of Postfix's commands on this instance.
-    fn command(&self, program: &str, arguments: &[&str]) -> Output {
-        let output = Command::new(program).arg("-c").arg(self.config_dir()).args(arguments).output().unwrap();
+    /// Runs one of Postfix's commands on this instance; it may fail.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        run(Command::new(program).arg("-c").arg(self.config_dir()).args(arguments))
+    }
+
+    /// The same; it must succeed.
+    pub fn command(&self, program: &str, arguments: &[&str]) -> Output {
+        let output = self.run(program, arguments);
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{program} {arguments:?}: {error}\n{}", self.log());
         output
@@ -277,7 +282,7 @@ impl Drop for Postfix {
     fn drop(&mut self) {
         if self.running {
             // `stop` would wait for deliveries that a test may have left hanging.
-            let _ = Command::new("postfix").arg("-c").arg(self.config_dir()).arg("abort").output();
+            let _ = self.run("postfix", &["abort"]);
         }
         if std::thread::panicking() && std::env::var_os("MAILHATCH_TEST_KEEP").is_some() {
             self.dir.disable_cleanup(true);
@@ -292,24 +297,6 @@ file="$1/$2.$$"
 { printf '%s\n%s\n' "$3" "$4"; cat; } >"$file.part"
 mv "$file.part" "$file.mail"
 "#;
-
-/// Waits for something.
-pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
-    poll(look).unwrap_or_else(|| panic!("waited in vain for {what}"))
-}
-
-fn poll<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return Some(found);
-        }
-        if start.elapsed() > LIMIT {
-            return None;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 /// A loopback port that nobody uses now.
 pub fn free_port() -> u16 {

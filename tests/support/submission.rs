@@ -1,9 +1,6 @@
 //! A small SMTP client that may say who it is (XCLIENT) and what reports it wants (DSN).
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-
-use crate::instance::LIMIT;
+use super::dialogue::{Dialogue, stuffed};
 
 /// Who the client says it is.
 #[derive(Clone, Debug)]
@@ -85,47 +82,28 @@ impl Submission {
     }
 }
 
-struct Session(BufReader<TcpStream>);
+struct Session(Dialogue);
 
 impl Session {
     fn open(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
-        let mut session = Self(BufReader::new(stream));
+        let mut session = Self(Dialogue::tcp(("127.0.0.1", port)).unwrap());
         session.reply("(connect)").unwrap();
         session
     }
 
     fn command(&mut self, command: &str) -> Result<String, Refused> {
-        self.0.get_mut().write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        self.0.write(format!("{command}\r\n").as_bytes()).unwrap();
         self.reply(command)
     }
 
     fn data(&mut self, message: &[u8]) -> Result<String, Refused> {
-        let mut stuffed = Vec::with_capacity(message.len() + 5);
-        let mut line_start = true;
-        for &byte in message {
-            if line_start && byte == b'.' {
-                stuffed.push(b'.');
-            }
-            stuffed.push(byte);
-            line_start = byte == b'\n';
-        }
-        assert!(line_start, "a message ends with a line end");
-        stuffed.extend_from_slice(b".\r\n");
-        self.0.get_mut().write_all(&stuffed).unwrap();
+        assert!(message.ends_with(b"\r\n"), "a message ends with CRLF");
+        self.0.write(&stuffed(message)).unwrap();
         self.reply("(message)")
     }
 
     fn reply(&mut self, command: &str) -> Result<String, Refused> {
-        let mut reply = String::new();
-        loop {
-            let start = reply.len();
-            assert!(self.0.read_line(&mut reply).unwrap() > 0, "Postfix hung up after {command}: {reply}");
-            if reply.as_bytes().get(start + 3) != Some(&b'-') {
-                break;
-            }
-        }
+        let reply = self.0.reply().unwrap_or_else(|error| panic!("Postfix hung up after {command}: {error}"));
         match reply.as_bytes().first() {
             Some(b'2' | b'3') => Ok(reply),
             _ => Err(Refused { command: command.to_owned(), reply }),
