@@ -4,12 +4,19 @@
 //! unreadable message must still end in a verdict.
 
 mod address;
+mod address_list;
+mod charset;
 mod content;
+mod content_type;
 mod domain;
+mod encoded_word;
 mod envelope;
 mod header;
+mod ids;
 pub mod lexical;
 mod message;
+mod parameters;
+mod transfer;
 
 pub use address::Address;
 pub use content::{Content, ContentBuilder, Overflow};

@@ -1,0 +1,476 @@
+//! Lists of addresses, as `From` and `To` have them (RFC 5322 section 3.4, RFC 6532).
+//!
+//! An address is given only where it is one that stands in the field: an addr-spec, or nothing, with what people read in its
+//! place. Nothing is put together from pieces that did not belong together, because the domain of From decides whom a message
+//! is believed to be from. What is written badly but can be read in one way only is read: mailboxes without a comma between
+//! them, brackets that do not close, semicolons. Encoded words are decoded behind all this, so that a comma in one separates
+//! nothing. Groups are flattened. Linear in the length of the field.
+
+use super::lexical::{end_of_comment, end_of_quoted_string, without_comments, without_source_route};
+use super::{Address, encoded_word};
+
+/// One entry of a list of addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamedAddress {
+    /// The display name, decoded; where there is no address, all that can be read.
+    pub name: Option<String>,
+    /// The address, if one stands there.
+    pub address: Option<Address>,
+}
+
+/// What stands in the fields of a name, up to a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// The entries in order.
+    pub entries: Vec<T>,
+    /// Whether there are more.
+    pub is_truncated: bool,
+    /// Whether all of what was read could be.
+    pub is_whole: bool,
+}
+
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), is_truncated: false, is_whole: true }
+    }
+}
+
+impl<T> Listed<T> {
+    /// Adds an entry, if there is room; false if there is none.
+    pub(super) fn push(&mut self, entry: T, most: usize) -> bool {
+        let has_room = self.entries.len() < most;
+        match has_room {
+            true => self.entries.push(entry),
+            false => self.is_truncated = true,
+        }
+        has_room
+    }
+}
+
+/// Reads the unfolded text of a field behind what was read before.
+pub(super) fn read(text: &str, list: &mut Listed<NamedAddress>, most: usize) {
+    Reader {
+        text,
+        position: 0,
+        list,
+        most,
+        words: Vec::new(),
+        comment: None,
+        is_behind_mailbox: false,
+        comments_end: true,
+        quotes_end: true,
+    }
+    .read();
+}
+
+struct Reader<'t, 'l> {
+    text: &'t str,
+    position: usize,
+    list: &'l mut Listed<NamedAddress>,
+    most: usize,
+    /// The words since the last mailbox or separator.
+    words: Vec<&'t str>,
+    /// The last comment since then.
+    comment: Option<&'t str>,
+    /// Whether the last mailbox belongs to the entry that is being read.
+    is_behind_mailbox: bool,
+    /// What never ends is looked for once only.
+    comments_end: bool,
+    quotes_end: bool,
+}
+
+impl<'t> Reader<'t, '_> {
+    fn read(mut self) {
+        let bytes = self.text.as_bytes();
+        while let Some(&byte) = bytes.get(self.position) {
+            if self.list.is_truncated {
+                return;
+            }
+            match byte {
+                b',' | b';' => {
+                    self.end_entry();
+                    self.position += 1;
+                }
+                // The name of a group.
+                b':' => {
+                    if self.words.iter().any(|word| word.contains('@')) {
+                        self.end_entry();
+                    }
+                    self.begin_entry();
+                    self.position += 1;
+                }
+                b'<' => self.bracket(),
+                b'(' if self.comments_end => match end_of_comment(bytes, self.position) {
+                    Some(end) => {
+                        self.comment = Some(&self.text[self.position + 1..end - 1]);
+                        self.position = end;
+                    }
+                    None => self.comments_end = false,
+                },
+                _ => match self.word() {
+                    Some(word) => self.words.push(word),
+                    None => self.position += 1,
+                },
+            }
+        }
+        self.end_entry();
+    }
+
+    /// A word with the quoted strings in it, and with the blanks around its at sign (RFC 5322 section 4.4 allows them);
+    /// `None` if none begins here.
+    fn word(&mut self) -> Option<&'t str> {
+        let bytes = self.text.as_bytes();
+        let start = self.position;
+        let (mut position, mut has_at) = (start, false);
+        while let Some(&byte) = bytes.get(position) {
+            match byte {
+                b'"' if self.quotes_end => match end_of_quoted_string(bytes, position) {
+                    Some(end) => position = end,
+                    None => self.quotes_end = false,
+                },
+                // A domain literal, or an addr-spec that will be found to be none.
+                b'[' if has_at => position += memchr::memchr(b']', &bytes[position..]).map_or(1, |length| length + 1),
+                b':' if !has_at => break,
+                b',' | b';' | b'<' | b'>' | b'(' => break,
+                b' ' | b'\t' | b'\r' | b'\n' => {
+                    let next = position + blanks(&bytes[position..]);
+                    let joins = !has_at && position > start && bytes.get(next) == Some(&b'@');
+                    if !joins && (position == start || bytes[position - 1] != b'@' || position - 1 == start) {
+                        break;
+                    }
+                    position = next;
+                }
+                byte => {
+                    has_at |= byte == b'@';
+                    position += 1;
+                }
+            }
+        }
+        self.position = position;
+        (position > start).then(|| self.text[start..position].trim_ascii_end())
+    }
+
+    /// `<addr-spec>`, which need not close.
+    fn bracket(&mut self) {
+        let bytes = self.text.as_bytes();
+        let start = self.position + 1;
+        let is_route = self.text[start..].trim_ascii_start().starts_with('@');
+        let mut end = start;
+        let is_closed = loop {
+            match bytes.get(end) {
+                Some(b'>') => break true,
+                None | Some(b'<') => break false,
+                Some(b',' | b';') if !is_route => break false,
+                Some(b'"') if self.quotes_end => match end_of_quoted_string(bytes, end) {
+                    Some(behind) => end = behind,
+                    None => self.quotes_end = false,
+                },
+                Some(_) => end += 1,
+            }
+        };
+        let mut inside = self.text[start..end].trim_ascii();
+        self.position = if is_closed { end + 1 } else { end };
+        if !is_closed {
+            // A doubled bracket, or one that never closes: its address is one word.
+            let word = inside.split([' ', '\t']).next().unwrap_or_default();
+            if addr_spec(inside).is_none() && addr_spec(word).is_some() {
+                inside = word;
+                self.position = start + self.text[start..end].find(word).unwrap_or_default() + word.len();
+            }
+            if inside.is_empty() {
+                return;
+            }
+        }
+        let words = std::mem::take(&mut self.words);
+        let name = self.phrase(&words);
+        match addr_spec(inside) {
+            Some(address) => self.push(name, Some(address)),
+            None if inside.is_empty() => self.push(name, None),
+            None => {
+                let inside = self.decoded(inside);
+                let readable = name.map_or(inside.clone(), |name| format!("{name} <{inside}>"));
+                self.push(Some(readable), None);
+            }
+        }
+        self.is_behind_mailbox = true;
+    }
+
+    /// The words of an entry without brackets, or what stands behind them.
+    fn end_entry(&mut self) {
+        let words = std::mem::take(&mut self.words);
+        let mut name_start = 0;
+        for (place, word) in words.iter().enumerate() {
+            let Some(address) = addr_spec(word).or_else(|| addr_spec(without_marks(word))) else { continue };
+            let name = self.phrase(&words[name_start..place]);
+            self.push(name, Some(address));
+            self.is_behind_mailbox = true;
+            name_start = place + 1;
+        }
+        let left = self.phrase(&words[name_start..]);
+        let comment = self.comment.take().map(|comment| self.decoded(comment)).filter(|text| !text.is_empty());
+        match self.list.entries.last_mut().filter(|_| self.is_behind_mailbox) {
+            // `jane@example.org (Jane Doe)`, and `<jane@example.org> Jane Doe`.
+            Some(mailbox) if mailbox.name.is_none() => mailbox.name = left.or(comment),
+            Some(_) => {}
+            None if left.is_some() => self.push(left, None),
+            None => {}
+        }
+        self.begin_entry();
+    }
+
+    fn begin_entry(&mut self) {
+        self.words.clear();
+        self.comment = None;
+        self.is_behind_mailbox = false;
+    }
+
+    fn push(&mut self, name: Option<String>, address: Option<Address>) {
+        if name.is_some() || address.is_some() {
+            self.list.push(NamedAddress { name, address }, self.most);
+        }
+    }
+
+    /// Words as people read them; `None` if nothing can be read.
+    fn phrase(&mut self, words: &[&str]) -> Option<String> {
+        let plain: Vec<_> = words.iter().map(|word| unquoted(word)).filter(|word| !word.is_empty()).collect();
+        let name = self.decoded(&plain.join(" "));
+        (!name.is_empty()).then_some(name)
+    }
+
+    fn decoded(&mut self, text: &str) -> String {
+        let decoded = encoded_word::decode(text);
+        self.list.is_whole &= decoded.is_whole;
+        decoded.text.trim().to_owned()
+    }
+}
+
+fn blanks(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count()
+}
+
+/// A word without the quotes of its quoted strings, and without those that open none.
+fn unquoted(word: &str) -> String {
+    let (mut plain, mut is_quoted) = (String::with_capacity(word.len()), false);
+    let mut characters = word.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '"' => is_quoted = !is_quoted,
+            '\\' if is_quoted => plain.extend(characters.next()),
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// A bare address without the marks that people put around it.
+fn without_marks(word: &str) -> &str {
+    word.trim_matches(['\'', '[', ']', '{', '}', '.', '*'])
+}
+
+/// The addr-spec that the text is, with what RFC 5322 section 4.4 allows in it; `None` if it is something else.
+fn addr_spec(text: &str) -> Option<Address> {
+    let text = without_comments(text);
+    let text = text.trim_ascii();
+    let text = match text.get(..7) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("mailto:") => &text[7..],
+        _ => without_source_route(text).trim_ascii(),
+    };
+    let (local, domain) = text.rsplit_once('@')?;
+    let (local, domain) = (local.trim_ascii_end(), domain.trim_ascii_start());
+    // RFC 2047 section 5: an encoded word is no part of an address.
+    let is_encoded = text.contains("=?") && text.contains("?=");
+    if is_encoded || !is_local_part(local) || !is_domain(domain) {
+        return None;
+    }
+    Address::parse(&format!("{local}@{domain}"))
+}
+
+/// Atoms and quoted strings with dots between them. Dots may stand anywhere: some providers give such addresses away.
+fn is_local_part(local: &str) -> bool {
+    let bytes = local.as_bytes();
+    let mut position = 0;
+    while let Some(&byte) = bytes.get(position) {
+        match byte {
+            b'"' if position == 0 || bytes[position - 1] == b'.' => match end_of_quoted_string(bytes, position) {
+                Some(end) if matches!(bytes.get(end), None | Some(b'.')) => position = end,
+                _ => return false,
+            },
+            byte if is_atext(byte) || byte == b'.' => position += 1,
+            _ => return false,
+        }
+    }
+    !local.is_empty() && !has_unfit(local)
+}
+
+/// A dot-atom, with the dot of the root or without, or a domain literal (RFC 5322 section 3.4.1).
+fn is_domain(domain: &str) -> bool {
+    if let Some(literal) = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return !literal.is_empty() && literal.bytes().all(|byte| byte.is_ascii_graphic() && !b"[]\\".contains(&byte));
+    }
+    let is_label = |label: &str| {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || !byte.is_ascii();
+        !label.is_empty() && label.bytes().all(good)
+    };
+    let labels = domain.strip_suffix('.').unwrap_or(domain);
+    labels.split('.').all(is_label) && !has_unfit(domain)
+}
+
+/// RFC 5322 section 3.2.3, and RFC 6532 section 3.2 for what is not ASCII.
+fn is_atext(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte) || !byte.is_ascii()
+}
+
+/// Whether there is a character that nobody can mean: of control, a blank of another script, or one that was not read.
+fn has_unfit(text: &str) -> bool {
+    let is_ascii_blank = |c: char| c == ' ' || c == '\t';
+    text.chars()
+        .any(|c| c.is_control() || (c.is_whitespace() && !is_ascii_blank(c)) || c == char::REPLACEMENT_CHARACTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `name <address>`, with `-` for what is not there.
+    fn shown(text: &str) -> Vec<String> {
+        let mut list = Listed::default();
+        read(text, &mut list, 1000);
+        let show = |entry: &NamedAddress| {
+            let address = entry.address.as_ref().map_or("-", Address::as_str);
+            format!("{} <{address}>", entry.name.as_deref().unwrap_or("-"))
+        };
+        list.entries.iter().map(show).collect()
+    }
+
+    #[test]
+    fn what_the_rfc_allows_is_read() {
+        let rows: &[(&str, &str, &[&str])] = &[
+            ("bare", "jane@example.org", &["- <jane@example.org>"]),
+            ("in brackets", "<jane@example.org>", &["- <jane@example.org>"]),
+            ("a name", "Jane Doe <jane@example.org>", &["Jane Doe <jane@example.org>"]),
+            ("a quoted name", "\"Doe, Jane\" <jane@example.org>", &["Doe, Jane <jane@example.org>"]),
+            ("escapes in a name", r#""a \"b\" \\c" <jane@example.org>"#, &[r#"a "b" \c <jane@example.org>"#]),
+            ("a name of both", "\"Dr.\" Jane <jane@example.org>", &["Dr. Jane <jane@example.org>"]),
+            ("no blank before the bracket", "Jane<jane@example.org>", &["Jane <jane@example.org>"]),
+            ("a dot in a name", "Jane D. Doe <jane@example.org>", &["Jane D. Doe <jane@example.org>"]),
+            ("a comment as the name", "jane@example.org (Jane Doe)", &["Jane Doe <jane@example.org>"]),
+            ("a comment beside the name", "Jane (the boss) <jane@example.org> (x)", &["Jane <jane@example.org>"]),
+            ("a comment in the address", "<jane(x)@(y)example.org>", &["- <jane@example.org>"]),
+            (
+                "a list",
+                "a@h.example, B <b@h.example> ,, c@h.example",
+                &["- <a@h.example>", "B <b@h.example>", "- <c@h.example>"],
+            ),
+            ("a group", "team: a@h.example, B <b@h.example>;", &["- <a@h.example>", "B <b@h.example>"]),
+            ("a group and more", "team: a@h.example;, b@h.example", &["- <a@h.example>", "- <b@h.example>"]),
+            ("an empty group", "undisclosed-recipients:;", &[]),
+            ("a quoted group", "\"a: b\": c@h.example;", &["- <c@h.example>"]),
+            ("nothing", " ", &[]),
+            ("a quoted local part", "\"john doe\"@h.example", &["- <\"john doe\"@h.example>"]),
+            ("a quoted local part in brackets", "T <\"a..b\"@h.example>", &["T <\"a..b\"@h.example>"]),
+            ("a quoted local part with everything", r#"<"a b,c@\"d"@h.example>"#, &[r#"- <"a b,c@\"d"@h.example>"#]),
+            (
+                "two quoted local parts",
+                "\"a b\"@h.example, \"c\"@h.example",
+                &["- <\"a b\"@h.example>", "- <\"c\"@h.example>"],
+            ),
+            ("dots anywhere", "taro..yamada.@docomo.example", &["- <taro..yamada.@docomo.example>"]),
+            ("blanks around the at sign", "jane @ example.org", &["- <jane@example.org>"]),
+            ("a source route", "<@a.example,@b.example:jane@example.org>", &["- <jane@example.org>"]),
+            (
+                "a literal",
+                "jane@[192.0.2.1], <j@[IPv6:2001:db8::1]>",
+                &["- <jane@[192.0.2.1]>", "- <j@[IPv6:2001:db8::1]>"],
+            ),
+            ("the root's dot", "jane@example.org.", &["- <jane@example.org.>"]),
+            ("not ascii", "Jürgen <jürgen@bücher.example>", &["Jürgen <jürgen@bücher.example>"]),
+            (
+                "encoded words",
+                "=?utf-8?q?J=C3=BCrgen?= =?utf-8?q?_Ro=C3=9F?= <j@h.example>",
+                &["Jürgen Roß <j@h.example>"],
+            ),
+            ("an encoded comma", "=?iso-8859-1?Q?Stra=DFer=2C_Anna?= <a@h.example>", &["Straßer, Anna <a@h.example>"]),
+            ("encoded brackets", "=?utf-8?q?a_=3Cb=40c=3E?= <a@h.example>", &["a <b@c> <a@h.example>"]),
+            ("an encoded word in quotes", "\"=?utf-8?q?J=C3=BCrgen?=\" <j@h.example>", &["Jürgen <j@h.example>"]),
+            ("an encoded comment", "j@h.example (=?utf-8?q?J=C3=BCrgen?=)", &["Jürgen <j@h.example>"]),
+        ];
+        for (name, text, want) in rows {
+            assert_eq!(shown(text), *want, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_badly_is_read_in_one_way_or_not_at_all() {
+        let rows: &[(&str, &str, &[&str])] = &[
+            ("no comma", "Bob <b@h.example> Bobby <c@h.example>", &["Bob <b@h.example>", "Bobby <c@h.example>"]),
+            ("no comma, no blank", "<b@h.example><c@h.example>", &["- <b@h.example>", "- <c@h.example>"]),
+            ("no comma, bare", "b@h.example c@h.example", &["- <b@h.example>", "- <c@h.example>"]),
+            ("no comma, a bare one behind", "Bob <b@h.example> c@h.example", &["Bob <b@h.example>", "- <c@h.example>"]),
+            ("the address as the name", "b@h.example <b@h.example>", &["b@h.example <b@h.example>"]),
+            ("another address as the name", "boss@bank.example <b@h.example>", &["boss@bank.example <b@h.example>"]),
+            ("semicolons", "b@h.example; C <c@h.example>;", &["- <b@h.example>", "C <c@h.example>"]),
+            ("no closing bracket", "Bob <b@h.example", &["Bob <b@h.example>"]),
+            (
+                "no closing bracket, more behind",
+                "Bob <b@h.example, C <c@h.example>",
+                &["Bob <b@h.example>", "C <c@h.example>"],
+            ),
+            ("no closing bracket, words behind", "Bob <b@h.example or so", &["Bob <b@h.example>"]),
+            ("no opening bracket", "\"A Person\" person@h.example>", &["A Person <person@h.example>"]),
+            ("doubled brackets", "Bob <<b@h.example>>", &["Bob <b@h.example>"]),
+            ("no closing quote", "\"Bob Dunn <b@h.example>", &["Bob Dunn <b@h.example>"]),
+            ("no opening quote", "Bob Dunn\" <b@h.example>", &["Bob Dunn <b@h.example>"]),
+            ("no closing parenthesis", "b@h.example (Bob", &["Bob <b@h.example>"]),
+            ("the name behind", "<b@h.example> Bob Dunn", &["Bob Dunn <b@h.example>"]),
+            ("a name before a bare one", "Bob Dunn b@h.example", &["Bob Dunn <b@h.example>"]),
+            ("single quotes", "'b@h.example'", &["- <b@h.example>"]),
+            ("square brackets", "Bob [b@h.example]", &["Bob <b@h.example>"]),
+            ("a scheme", "<mailto:b@h.example>, mailto:c@h.example", &["- <b@h.example>", "- <c@h.example>"]),
+            ("blanks in brackets", "Bob < b@h.example >", &["Bob <b@h.example>"]),
+            ("empty brackets", "Mail System <>, <>", &["Mail System <->"]),
+            ("a name alone", "Cron Daemon", &["Cron Daemon <->"]),
+            ("a quoted name alone", "\"b@h.example\"", &["b@h.example <->"]),
+            ("a local name", "root", &["root <->"]),
+            ("a local name in brackets", "Cron <root>", &["Cron <root> <->"]),
+            ("two at signs", "<a@b@h.example>", &["a@b@h.example <->"]),
+            ("two dots in the domain", "<a@h..example>", &["a@h..example <->"]),
+            ("blanks in the local part", "<john doe@h.example>", &["john doe@h.example <->"]),
+            ("a quoted string in the middle", "<a\"b\"c@h.example>", &["a\"b\"c@h.example <->"]),
+            ("no local part", "<@h.example>", &["@h.example <->"]),
+            ("no domain", "Bob <b@>", &["Bob <b@> <->"]),
+            ("all in an encoded word", "=?utf-8?q?Bob_=3Cb=40h=2Eexample=3E?=", &["Bob <b@h.example> <->"]),
+            ("an encoded address", "Bob <=?utf-8?q?b=40h=2Eexample?=>", &["Bob <b@h.example> <->"]),
+            ("an encoded local part", "=?utf-8?q?b?=@h.example", &["b@h.example <->"]),
+            ("nul", "<a\0b@h.example>", &["a\0b@h.example <->"]),
+            ("a character that was not read", "<a@\u{fffd}.example>", &["a@\u{fffd}.example <->"]),
+        ];
+        for (name, text, want) in rows {
+            assert_eq!(shown(text), *want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_list_ends_at_its_limit() {
+        let mut list = Listed::default();
+        read("a@h, b@h", &mut list, 3);
+        read("c@h, d@h, e@h", &mut list, 3);
+        assert_eq!((list.entries.len(), list.is_truncated), (3, true));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_address_stands_in_the_field(text in "([a-c.@<>\", ;:()\\\\'\\[\\]]|=\\?utf-8\\?q\\?|\\?=|\\PC){0,40}") {
+            let mut list = Listed::default();
+            read(&text, &mut list, 1000);
+            let compact: String = without_comments(&text).split_ascii_whitespace().collect();
+            for entry in list.entries {
+                proptest::prop_assert!(entry.name.is_some() || entry.address.is_some());
+                if let Some(address) = entry.address {
+                    let address: String = address.as_str().split_ascii_whitespace().collect();
+                    let is_there = compact.contains(&address) || text.contains('(');
+                    proptest::prop_assert!(is_there, "{} is not in {}", address, text);
+                }
+            }
+        }
+    }
+}
