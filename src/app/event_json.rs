@@ -1,7 +1,8 @@
 //! The event as JSON (DESIGN section 2.5), written through to wherever it goes.
 //!
-//! Attachments are encoded from where they lie, so that a large message costs its own size and what decoding makes of
-//! it, but never a third copy. What the event does not carry is null, so that every field is always there.
+//! Attachments are decoded and encoded on the way through, so that a large message never stands in memory twice. What the
+//! event does not carry is null, so that every field is always there; what could not be read, or was not, is named in
+//! `undecodable` and `truncated`. No text has a NUL in it, whatever the mail had: databases refuse it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,14 +12,14 @@ use std::io::{self, Write};
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::event::Event;
-use super::mime::{Attached, Mime};
 use crate::auth::Authentication;
 use crate::config::EventPart;
-use crate::mail::{Message, NamedAddress};
+use crate::mail::{self, Address, Encoded, Listed, Message, Mime, NamedAddress};
 
 /// An event ready to be written, as often as needed.
 pub(super) struct EventJson<'e> {
@@ -26,7 +27,7 @@ pub(super) struct EventJson<'e> {
     wants_body: bool,
     wants_attachments: bool,
     wants_raw: bool,
-    mime: Option<Mime<'e>>,
+    mime: Option<&'e Mime>,
 }
 
 impl<'e> EventJson<'e> {
@@ -34,17 +35,14 @@ impl<'e> EventJson<'e> {
     pub fn new(event: &'e Event, parts: &[EventPart]) -> Self {
         let wants = |part| parts.contains(&part);
         let (wants_body, wants_attachments) = (wants(EventPart::Body), wants(EventPart::Attachments));
-        let mime = match (wants_body, wants_attachments) {
-            (_, true) => Some(Mime::parse(&event.message)),
-            (true, false) => Some(Mime::parse_body(&event.message)),
-            (false, false) => None,
-        };
+        let mime = (wants_body || wants_attachments).then(|| event.message.mime());
         Self { event, wants_body, wants_attachments, wants_raw: wants(EventPart::Raw), mime }
     }
 
     /// Writes it; the same bytes each time.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        serde_json::to_writer(out, &self.body()).map_err(io::Error::from)
+        let mut serializer = serde_json::Serializer::with_formatter(out, WithoutNul);
+        self.body().serialize(&mut serializer).map_err(io::Error::from)
     }
 
     fn body(&self) -> EventBody<'_> {
@@ -73,36 +71,106 @@ impl<'e> EventJson<'e> {
                 },
                 message: self.message(message),
                 authentication: authentication.as_deref().map(Authenticated::new),
-                raw: self.wants_raw.then(|| Base64(Cow::Borrowed(message.bytes()))),
+                raw: self.wants_raw.then(|| Base64(message.bytes())),
             },
         }
     }
 
     fn message<'a>(&'a self, message: &'a Message) -> MessageBody<'a> {
-        let addresses = |name| message.addresses(name).into_iter().map(Person::from).collect();
+        let mut limits = Limits::default();
+        let (in_reply_to, references) = (message.ids("In-Reply-To"), message.ids("References"));
+        limits.note("in_reply_to", &in_reply_to);
+        limits.note("references", &references);
+        let mut addresses = |field, name| {
+            let list = message.addresses(name);
+            limits.note(field, &list);
+            list.entries.into_iter().map(Person::from).collect()
+        };
+        let [from, reply_to, to, cc] = [("from", "From"), ("reply_to", "Reply-To"), ("to", "To"), ("cc", "Cc")]
+            .map(|(field, name)| addresses(field, name));
+        let subject = message.subject();
+        limits.note_unread("subject", subject.as_ref().is_none_or(|subject| subject.is_whole));
+        let (text, html) = (self.body_of(|mime| mime.text().collect()), self.body_of(|mime| mime.html().collect()));
+        let attachments = self.wants_attachments.then(|| self.attachments());
+        self.note_parts(message, &mut limits);
         MessageBody {
             message_id: message.message_id(),
-            in_reply_to: message.ids("In-Reply-To"),
-            references: message.ids("References"),
+            in_reply_to: in_reply_to.entries,
+            references: references.entries,
             date: message.first("Date").and_then(|field| field.date()),
-            from: addresses("From"),
-            reply_to: addresses("Reply-To"),
-            to: addresses("To"),
-            cc: addresses("Cc"),
-            subject: message.subject(),
-            text: self.body_of(Mime::text),
-            html: self.body_of(Mime::html),
-            attachments: self.wants_attachments.then(|| self.attachments()),
+            from,
+            reply_to,
+            to,
+            cc,
+            subject: subject.map(|subject| subject.text),
+            text,
+            html,
+            attachments,
+            truncated: limits.truncated,
+            undecodable: limits.undecodable,
         }
     }
 
-    fn body_of<'a>(&'a self, read: impl Fn(&'a Mime<'e>) -> Vec<Cow<'a, str>>) -> Option<Text<'a>> {
-        let pieces = self.mime.as_ref().filter(|_| self.wants_body).map(read)?;
+    fn note_parts(&self, message: &Message, limits: &mut Limits) {
+        if message.is_header_truncated() {
+            limits.truncated.push("header");
+        }
+        let Some(mime) = self.mime else { return };
+        if mime.is_truncated() {
+            limits.truncated.push("parts");
+        }
+        if self.wants_body {
+            limits.note_unread("text", mime.body().is_text_whole);
+            limits.note_unread("html", mime.body().is_html_whole);
+        }
+        if self.wants_attachments {
+            let is_whole = |part: mail::Attachment<'_>| part.filename().is_none_or(|(_, is_whole)| is_whole);
+            limits.note_unread("attachments", mime.attachments().all(is_whole));
+        }
+    }
+
+    /// What there is of a text, unless there is none at all.
+    fn body_of<'a>(&'a self, read: impl Fn(&'e Mime) -> Vec<&'e str>) -> Option<Text<'a>> {
+        let pieces = self.mime.filter(|_| self.wants_body).map(read)?;
         (!pieces.is_empty()).then_some(Text(pieces))
     }
 
     fn attachments(&self) -> Vec<Attachment<'_>> {
-        self.mime.iter().flat_map(|mime| mime.attachments()).map(Attachment::from).collect()
+        self.mime.into_iter().flat_map(|mime| mime.attachments()).map(Attachment::from).collect()
+    }
+}
+
+/// What the event does not say, or says only in part: names of its fields, `header` and `parts`.
+#[derive(Default)]
+struct Limits {
+    truncated: Vec<&'static str>,
+    undecodable: Vec<&'static str>,
+}
+
+impl Limits {
+    fn note<T>(&mut self, field: &'static str, list: &Listed<T>) {
+        if list.is_truncated {
+            self.truncated.push(field);
+        }
+        self.note_unread(field, list.is_whole);
+    }
+
+    fn note_unread(&mut self, field: &'static str, is_whole: bool) {
+        if !is_whole {
+            self.undecodable.push(field);
+        }
+    }
+}
+
+/// JSON without NUL: PostgreSQL takes none in a text, and a program in C ends it there.
+struct WithoutNul;
+
+impl Formatter for WithoutNul {
+    fn write_char_escape<W: ?Sized + Write>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
+        match escape {
+            CharEscape::AsciiControl(0) => Ok(()),
+            other => CompactFormatter.write_char_escape(writer, other),
+        }
     }
 }
 
@@ -165,21 +233,23 @@ struct MessageBody<'a> {
     reply_to: Vec<Person>,
     to: Vec<Person>,
     cc: Vec<Person>,
-    subject: Option<String>,
+    subject: Option<Cow<'a, str>>,
     text: Option<Text<'a>>,
     html: Option<Text<'a>>,
     attachments: Option<Vec<Attachment<'a>>>,
+    truncated: Vec<&'static str>,
+    undecodable: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
 struct Person {
     name: Option<String>,
-    address: String,
+    address: Option<String>,
 }
 
 impl From<NamedAddress> for Person {
     fn from(address: NamedAddress) -> Self {
-        Self { name: address.name, address: address.address }
+        Self { name: address.name, address: address.address.as_ref().map(Address::to_string) }
     }
 }
 
@@ -219,35 +289,40 @@ impl<'a> Authenticated<'a> {
 #[derive(Serialize)]
 struct Attachment<'a> {
     filename: Option<&'a str>,
-    content_type: String,
+    content_type: &'a str,
     size: usize,
     content_id: Option<&'a str>,
-    content: Base64<'a>,
+    #[serde(serialize_with = "as_text")]
+    content: Encoded<'a>,
 }
 
-impl<'a> From<Attached<'a>> for Attachment<'a> {
-    fn from(part: Attached<'a>) -> Self {
+impl<'a> From<mail::Attachment<'a>> for Attachment<'a> {
+    fn from(part: mail::Attachment<'a>) -> Self {
         Self {
-            filename: part.filename,
-            content_type: part.content_type,
-            size: part.content.len(),
-            content_id: part.content_id,
-            content: Base64(part.content),
+            filename: part.filename().map(|(name, _)| name),
+            content_type: part.content_type(),
+            size: part.size,
+            content_id: part.content_id(),
+            content: part.encoded(),
         }
     }
 }
 
+fn as_text<S: Serializer>(text: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(text)
+}
+
 /// Bytes that are written in base64 without a copy of them in between.
-struct Base64<'a>(Cow<'a, [u8]>);
+struct Base64<'a>(&'a [u8]);
 
 impl Serialize for Base64<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&Base64Display::new(&self.0, &STANDARD))
+        serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
     }
 }
 
 /// Pieces of text that are written as one.
-struct Text<'a>(Vec<Cow<'a, str>>);
+struct Text<'a>(Vec<&'a str>);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

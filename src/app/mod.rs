@@ -12,7 +12,6 @@ mod gitlab;
 mod gitlab_lookup;
 mod http;
 mod http_answer;
-mod mime;
 mod registry;
 mod settings;
 mod spool;

@@ -110,7 +110,7 @@ pub(super) fn only_from(message: &Message) -> Option<Address> {
     let (field, second) = (fields.next()?, fields.next());
     let brackets = field.raw().iter().filter(|&&byte| byte == b'<').count();
     match (field.addresses().as_slice(), second) {
-        ([only], None) if brackets <= 1 => Address::parse(&only.address),
+        ([only], None) if brackets <= 1 => only.address.clone(),
         _ => None,
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn decode(text: &str) -> Decoded<'_> {
     }
     let mut out = Output::default();
     let mut position = 0;
-    while let Some(start) = found.next() {
+    for start in found {
         if start < position {
             continue;
         }

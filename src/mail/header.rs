@@ -1,12 +1,24 @@
 //! Header fields: where they stand, and how their values are read.
 //!
-//! Splitting is ours, because every occurrence of a field counts, with its exact bytes, also in a message that no
-//! grammar allows. Values are read with mail-parser.
+//! Every occurrence of a field counts, with its exact bytes, also in a message that no grammar allows. All that reads a value
+//! goes through [`Field`], so that screen, route, auth and event see the same.
 
 use std::borrow::Cow;
 
+use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
-use mail_parser::{Addr, HeaderValue};
+
+use super::address_list::{self, Listed, NamedAddress};
+use super::charset::{self, Decoded};
+use super::content_type::{ContentDisposition, ContentType};
+use super::transfer::TransferEncoding;
+use super::{encoded_word, ids};
+
+/// Header fields that are looked at; what stands behind them is no part of any field.
+pub(super) const MOST_FIELDS: usize = 10_000;
+
+/// Addresses, and ids, that are read of the fields of one name.
+pub(super) const MOST_ENTRIES: usize = 1_000;
 
 /// Where a field stands in the message.
 #[derive(Clone, Copy, Debug)]
@@ -34,31 +46,6 @@ pub enum HeaderPiece<'m> {
     Field(Field<'m>),
     /// What stands before, between or behind fields: an mbox line, garbage, the empty line at the end.
     Other(&'m [u8]),
-}
-
-/// An address of a header field with its display name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedAddress {
-    /// The display name, decoded.
-    pub name: Option<String>,
-    /// The address; not checked, it may be any text.
-    pub address: String,
-}
-
-/// `Content-Type`: what a screen rule asks of it (RFC 2045 section 5).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContentType {
-    /// `multipart/report`, in lower case.
-    pub kind: String,
-    /// Parameter names in lower case, with their values.
-    pub parameters: Vec<(String, String)>,
-}
-
-impl ContentType {
-    /// The value of a parameter, named in lower case.
-    pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
-    }
 }
 
 impl<'m> Field<'m> {
@@ -112,66 +99,89 @@ impl<'m> Field<'m> {
         Cow::Owned(text.flatten().copied().collect())
     }
 
-    /// The value unfolded (RFC 5322 section 2.2.3) and trimmed; bytes that are no UTF-8 become U+FFFD.
+    /// The value unfolded (RFC 5322 section 2.2.3) and trimmed. Octets are UTF-8 where they can be (RFC 6532), else what they
+    /// are detected to be.
     pub fn text(&self) -> Cow<'m, str> {
+        self.undecoded().text
+    }
+
+    fn undecoded(&self) -> Decoded<'m> {
         let raw = self.raw().trim_ascii();
-        if raw.contains(&b'\n') || raw.contains(&b'\r') {
-            let unfolded: Vec<u8> = raw.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
-            return Cow::Owned(String::from_utf8_lossy(&unfolded).into_owned());
+        if !raw.contains(&b'\n') && !raw.contains(&b'\r') {
+            return charset::decode_undeclared(raw);
         }
-        String::from_utf8_lossy(raw)
+        let unfolded: Vec<u8> = raw.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
+        charset::decode_undeclared(&unfolded).into_owned()
     }
 
     /// The value as people read it: encoded words (RFC 2047) decoded.
-    pub fn decoded(&self) -> String {
-        match self.stream().parse_unstructured() {
-            HeaderValue::Text(text) => text.into_owned(),
-            _ => self.text().into_owned(),
-        }
+    pub fn decoded(&self) -> Decoded<'m> {
+        let unfolded = self.undecoded();
+        let decoded = match unfolded.text {
+            Cow::Borrowed(text) => encoded_word::decode(text),
+            Cow::Owned(text) => encoded_word::decode(&text).into_owned(),
+        };
+        Decoded { is_whole: decoded.is_whole && unfolded.is_whole, ..decoded }
     }
 
     /// The addresses in the value, groups flattened (RFC 5322 section 3.4).
     pub fn addresses(&self) -> Vec<NamedAddress> {
-        let HeaderValue::Address(list) = self.stream().parse_address() else { return Vec::new() };
-        let named = |addr: &Addr<'_>| {
-            let address = addr.address.as_deref()?.to_owned();
-            Some(NamedAddress { name: addr.name.as_deref().map(str::to_owned), address })
-        };
-        list.iter().filter_map(named).collect()
+        let mut list = Listed::default();
+        self.read_addresses(&mut list);
+        list.entries
     }
 
-    /// The ids in the value, however they are separated, also a single one, also without brackets: real mail has
-    /// `<a>,<b>` (Exchange), `<a><b>`, and bare ids.
+    pub(super) fn read_addresses(&self, list: &mut Listed<NamedAddress>) {
+        let unfolded = self.undecoded();
+        list.is_whole &= unfolded.is_whole;
+        address_list::read(&unfolded.text, list, MOST_ENTRIES);
+    }
+
+    /// The ids in the value, without angle brackets (RFC 5322 section 3.6.4).
     pub fn ids(&self) -> Vec<String> {
-        let text = self.text();
-        text.split(|c: char| matches!(c, '<' | '>' | ',' | ';' | '"') || c.is_whitespace())
-            .filter(|id| !id.is_empty())
-            .map(str::to_owned)
-            .collect()
+        let mut list = Listed::default();
+        self.read_ids(&mut list);
+        list.entries
     }
 
-    /// The value as a content type; `None` if it is none.
+    pub(super) fn read_ids(&self, list: &mut Listed<String>) {
+        let unfolded = self.undecoded();
+        list.is_whole &= unfolded.is_whole;
+        ids::read(&unfolded.text, list, MOST_ENTRIES);
+    }
+
+    /// The value as a content type; `None` if it is empty.
     pub fn content_type(&self) -> Option<ContentType> {
-        let HeaderValue::ContentType(parsed) = self.stream().parse_content_type() else { return None };
-        let subtype = parsed.c_subtype.as_deref().unwrap_or_default();
-        let parameters = parsed.attributes.iter().flatten();
-        Some(ContentType {
-            kind: format!("{}/{subtype}", parsed.c_type).to_ascii_lowercase(),
-            parameters: parameters.map(|a| (a.name.to_ascii_lowercase(), a.value.to_string())).collect(),
-        })
+        ContentType::read(&self.text())
+    }
+
+    /// The value as a content disposition.
+    pub fn content_disposition(&self) -> ContentDisposition {
+        ContentDisposition::read(&self.text())
+    }
+
+    /// The value as a content transfer encoding.
+    pub fn transfer_encoding(&self) -> TransferEncoding {
+        TransferEncoding::named(&self.text())
     }
 
     /// The value as a point in time, in RFC 3339; `None` if it is none.
     pub fn date(&self) -> Option<String> {
-        match self.stream().parse_date() {
+        match MessageStream::new(self.line).parse_date() {
             HeaderValue::DateTime(date) if date.is_valid() => Some(date.to_rfc3339()),
             _ => None,
         }
     }
+}
 
-    fn stream(&self) -> MessageStream<'m> {
-        MessageStream::new(self.line)
-    }
+/// A message's header.
+#[derive(Debug, Default)]
+pub(super) struct Header {
+    pub fields: Vec<FieldSpan>,
+    /// Whether there are more fields than those.
+    pub is_truncated: bool,
+    /// Behind the empty line.
+    pub body_start: usize,
 }
 
 /// Splits the header into fields and finds the body.
@@ -179,8 +189,8 @@ impl<'m> Field<'m> {
 /// Tolerated, because senders do it and the applications behind us read it: a byte order mark, blank lines before the
 /// first field, an mbox `From ` line, LF alone as the line end (CR alone where there is no LF), blanks before the colon,
 /// and a line that is no field between two that are.
-pub(super) fn split(content: &[u8]) -> (Vec<FieldSpan>, usize) {
-    let mut fields: Vec<FieldSpan> = Vec::new();
+pub(super) fn split(content: &[u8]) -> Header {
+    let mut header = Header::default();
     let end_of_line = if content.contains(&b'\n') { b'\n' } else { b'\r' };
     let mut position = skip_preamble(content);
     while position < content.len() {
@@ -190,16 +200,21 @@ pub(super) fn split(content: &[u8]) -> (Vec<FieldSpan>, usize) {
             .map_or(content.len(), |offset| position + offset + 1);
         let line = &content[position..line_end];
         match line {
-            [b'\n' | b'\r'] | [b'\r', b'\n'] => return (fields, line_end),
+            [b'\n' | b'\r'] | [b'\r', b'\n'] => {
+                header.body_start = line_end;
+                return header;
+            }
             [b' ' | b'\t', ..] => {
                 // A folded line belongs to the field before it, but not to a line that was no field.
-                if let Some(last) = fields.last_mut().filter(|last| last.end == position) {
+                if let Some(last) = header.fields.last_mut().filter(|last| last.end == position) {
                     last.end = line_end;
                 }
             }
             _ => {
-                if let Some((name_end, value_start)) = split_name(line) {
-                    fields.push(FieldSpan {
+                let name = split_name(line);
+                header.is_truncated |= name.is_some() && header.fields.len() == MOST_FIELDS;
+                if let Some((name_end, value_start)) = name.filter(|_| !header.is_truncated) {
+                    header.fields.push(FieldSpan {
                         start: position,
                         name_end: position + name_end,
                         value_start: position + value_start,
@@ -210,12 +225,13 @@ pub(super) fn split(content: &[u8]) -> (Vec<FieldSpan>, usize) {
         }
         position = line_end;
     }
-    (fields, content.len())
+    header.body_start = content.len();
+    header
 }
 
 /// The end of the field name and the start of its value, if the line is a field (RFC 5322 section 3.6.8, with the blanks
 /// that section 4.5 allows before the colon).
-fn split_name(line: &[u8]) -> Option<(usize, usize)> {
+pub(super) fn split_name(line: &[u8]) -> Option<(usize, usize)> {
     let colon = line.iter().position(|&b| b == b':')?;
     let name_end = line[..colon].trim_ascii_end().len();
     let is_name = name_end > 0 && line[..name_end].iter().all(|b| (33..=126).contains(b));

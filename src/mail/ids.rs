@@ -19,15 +19,16 @@ pub(super) fn read(text: &str, list: &mut Listed<String>, most: usize) {
     };
 }
 
-/// What stands in brackets. A bracket that does not close ends at the next one, or its id with the word.
+/// What stands in brackets. One that does not close ends at the next one, or its id with the word; one that does not open
+/// begins with the word.
 fn bracketed(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    text.split('<').skip(1).filter_map(|piece| {
-        let inside = match piece.split_once('>') {
-            Some((inside, _)) => without_blanks(inside),
-            None => Cow::Borrowed(piece.split_ascii_whitespace().next()?.trim_end_matches([',', ';'])),
-        };
-        (!inside.is_empty()).then_some(inside)
-    })
+    let (before, behind) = text.split_once('<').unwrap_or((text, ""));
+    let opened = behind.split('<').map(|piece| match piece.split_once('>') {
+        Some((inside, _)) => without_blanks(inside),
+        None => Cow::Borrowed(piece.split_ascii_whitespace().next().unwrap_or_default().trim_end_matches([',', ';'])),
+    });
+    let unopened = before.split_once('>').and_then(|(before, _)| before.split_ascii_whitespace().next_back());
+    unopened.map(Cow::Borrowed).into_iter().chain(opened).filter(|id| !id.is_empty())
 }
 
 /// Programs fold in the middle of a long id.
@@ -71,6 +72,7 @@ mod tests {
             ("a phrase with an address alone", "jane@example.org's message of Tuesday", &[]),
             ("a bracket that does not close", "<a@h b <c@h>", &["a@h", "c@h"]),
             ("a bracket that does not open", "a@h>", &["a@h"]),
+            ("a bracket that does not open, and one that does", "a@h> <b@h>", &["a@h", "b@h"]),
             ("empty brackets", "<> <a@h>", &["a@h"]),
             ("nothing", "  ", &[]),
             ("an encoded word", "=?utf-8?q?=3Ca=40h=3E?=", &["a@h"]),

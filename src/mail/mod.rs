@@ -3,6 +3,7 @@
 //! Nothing here decides anything. Reading never fails: whatever bytes arrive are a [`Message`], because an
 //! unreadable message must still end in a verdict.
 
+mod addr_spec;
 mod address;
 mod address_list;
 mod charset;
@@ -15,12 +16,19 @@ mod header;
 mod ids;
 pub mod lexical;
 mod message;
+mod mime;
 mod parameters;
 mod transfer;
 
 pub use address::Address;
+pub use address_list::{Listed, NamedAddress};
+pub use charset::Decoded;
 pub use content::{Content, ContentBuilder, Overflow};
+pub use content_type::{ContentDisposition, ContentType};
 pub use domain::{canonical_domain, comparable_domain, is_same_domain};
 pub use envelope::{Client, Envelope, Recipient, Sender};
-pub use header::{ContentType, Field, HeaderPiece, NamedAddress};
+pub use header::{Field, HeaderPiece};
 pub use message::Message;
+pub use mime::{Attachment, Body, Encoded, Mime};
+pub use parameters::Parameter;
+pub use transfer::TransferEncoding;

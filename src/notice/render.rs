@@ -230,7 +230,8 @@ pub(super) fn render(
         .header(MARK, Raw::new(hostname.to_owned()));
     // mail-builder lets line ends through in ids, and these come from a stranger.
     if let Some(message_id) = message.message_id().filter(|id| is_safe_id(id)) {
-        let mut references: Vec<_> = message.ids("References").into_iter().filter(|id| is_safe_id(id)).collect();
+        let mut references: Vec<_> =
+            message.ids("References").entries.into_iter().filter(|id| is_safe_id(id)).collect();
         references.drain(..references.len().saturating_sub(20));
         references.push(message_id.clone());
         builder = builder.in_reply_to(message_id).references(MessageId::new_list(references.into_iter()));

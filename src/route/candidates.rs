@@ -53,7 +53,7 @@ fn address_list(field: &Field<'_>, found: &mut Vec<String>) {
     let text = field.text();
     owned(addresses_in(&text), found);
     if text.contains("=?") {
-        owned(addresses_in(&field.decoded()), found);
+        owned(addresses_in(&field.decoded().text), found);
     }
 }
 

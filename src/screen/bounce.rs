@@ -1,7 +1,7 @@
 //! The marks of bounces, beside the report types: the null sender, and what old mail servers and gateways write.
 
 use super::rule::{Evidence, Rule, shortened};
-use crate::mail::Sender;
+use crate::mail::{NamedAddress, Sender};
 
 /// `<>`. `MAILER-DAEMON` without a domain is what pipe(8) makes of it where `null_sender=` is not set.
 pub(super) fn null_sender(_: &Rule, evidence: &Evidence<'_>) -> Option<String> {
@@ -65,7 +65,8 @@ pub(super) fn empty_from(_: &Rule, evidence: &Evidence<'_>) -> Option<String> {
 /// people write about bounces.
 pub(super) fn bounce_subject(_: &Rule, evidence: &Evidence<'_>) -> Option<String> {
     let author = author(evidence).filter(Author::is_mail_server)?;
-    let subject = evidence.message.subject().filter(|subject| is_bounce_subject(subject))?;
+    let subject =
+        evidence.message.subject().map(|subject| subject.text).filter(|subject| is_bounce_subject(subject))?;
     Some(shortened(format!("From: {}, Subject: {subject}", author.address)))
 }
 
@@ -79,9 +80,10 @@ fn author(evidence: &Evidence<'_>) -> Option<Author> {
     let field = evidence.message.first("From")?;
     let first = field.addresses().into_iter().next();
     let (name, address) = match first {
-        Some(named) => (named.name.unwrap_or_default(), named.address),
+        Some(NamedAddress { name, address: Some(address) }) => (name.unwrap_or_default(), address.to_string()),
         // A bare name.
-        None => (String::new(), field.text().into_owned()),
+        Some(NamedAddress { name: Some(name), .. }) => (String::new(), name),
+        _ => (String::new(), field.text().into_owned()),
     };
     Some(Author { name: name.to_lowercase(), address })
 }

@@ -52,7 +52,7 @@ fn envelope_of(sample: &Sample, message: &Message) -> Envelope {
     };
     // An empty Return-Path says nothing; only `<>` says that there was no sender.
     let sender = path.filter(|path| !path.is_empty()).map(|path| Sender::from_path(&path));
-    let author = || message.addresses("From").into_iter().next().map(|author| author.address);
+    let author = || Some(message.addresses("From").entries.into_iter().next()?.address?.to_string());
     envelope(sender.or_else(|| Some(Sender::from_path(&author()?))).unwrap_or(Sender::Unknown))
 }
 

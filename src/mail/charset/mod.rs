@@ -23,6 +23,13 @@ pub struct Decoded<'a> {
     pub is_whole: bool,
 }
 
+impl Decoded<'_> {
+    /// The same with a text of its own.
+    pub(super) fn into_owned<'a>(self) -> Decoded<'a> {
+        Decoded { text: Cow::Owned(self.text.into_owned()), is_whole: self.is_whole }
+    }
+}
+
 /// How much of the octets the detector is shown: it decides on far less, and is slow.
 const DETECTED: usize = 64 * 1024;
 
@@ -32,39 +39,38 @@ const READ_FOR_EACH_BROKEN: usize = 4;
 
 /// Reads octets whose charset may be declared by a label of RFC 2978 or of any mail program.
 pub fn decode<'a>(octets: &'a [u8], label: Option<&str>) -> Decoded<'a> {
-    decode_as(octets, label.and_then(Charset::named))
-}
-
-/// The same with a charset that is known already.
-pub fn decode_as(octets: &[u8], declared: Option<Charset>) -> Decoded<'_> {
-    if let Some((encoding, _)) = Encoding::for_bom(octets)
-        && let Some(text) = encoding.decode_without_bom_handling_and_without_replacement(without_bom(octets, encoding))
+    if let Some((encoding, mark)) = Encoding::for_bom(octets)
+        && let Some(text) = encoding.decode_without_bom_handling_and_without_replacement(&octets[mark..])
     {
         return whole(text);
     }
-    match declared {
-        Some(Charset::Standard(encoding)) if encoding != UTF_8 => decode_declared(octets, Charset::Standard(encoding)),
-        Some(Charset::Standard(_)) | None | Some(Charset::Ascii) => decode_undeclared(octets, declared.is_none()),
-        Some(other) => decode_declared(octets, other),
+    match label.and_then(Charset::named) {
+        None => decode_undeclared(octets),
+        Some(Charset::Ascii) => decode_detected(octets),
+        Some(Charset::Standard(encoding)) if encoding == UTF_8 => decode_detected(octets),
+        Some(declared) => decode_declared(octets, declared),
     }
+}
+
+/// Reads octets of which nothing is said, such as those of a header field.
+pub fn decode_undeclared(octets: &[u8]) -> Decoded<'_> {
+    // Old Japanese mail is of seven bits and says nothing of its charset (RFC 1468).
+    if octets.is_ascii() && memchr::memmem::find(octets, b"\x1b$").is_some() {
+        let read = Charset::ISO_2022_JP.read(octets);
+        if read.broken == 0 {
+            return whole(read.text);
+        }
+    }
+    decode_detected(octets)
 }
 
 fn whole(text: Cow<'_, str>) -> Decoded<'_> {
     Decoded { text, is_whole: true }
 }
 
-fn without_bom<'a>(octets: &'a [u8], encoding: &Encoding) -> &'a [u8] {
-    &octets[if encoding == UTF_8 { 3 } else { 2 }..]
-}
-
 /// UTF-8 where it is, else what is detected.
-fn decode_undeclared(octets: &[u8], may_be_japanese: bool) -> Decoded<'_> {
+fn decode_detected(octets: &[u8]) -> Decoded<'_> {
     match std::str::from_utf8(octets) {
-        // Old Japanese mail is of seven bits and says nothing of its charset (RFC 1468).
-        Ok(text) if may_be_japanese && text.contains("\x1b$") => match Charset::ISO_2022_JP.read(octets) {
-            read if read.broken == 0 => whole(read.text),
-            _ => whole(Cow::Borrowed(text)),
-        },
         Ok(text) => whole(Cow::Borrowed(text)),
         Err(_) => better_of(label::read_utf_8(octets), octets),
     }

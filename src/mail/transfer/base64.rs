@@ -8,7 +8,8 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::PIECE;
+/// What a sink is given at once, in octets: at most so much, or one run of octets that needed no decoding.
+pub(super) const PIECE: usize = 12 * 1024;
 
 /// A line of so many octets of the alphabet alone is data: no word of a footer is as long.
 const SURELY_DATA: usize = 32;
@@ -75,7 +76,7 @@ struct Decoder<S> {
 impl<E, S: FnMut(&[u8]) -> Result<(), E>> Decoder<S> {
     /// Takes a line of whole quanta, as nearly all lines are; false, and nothing taken, if it is something else.
     fn take_quanta(&mut self, line: &[u8]) -> Result<bool, E> {
-        if line.is_empty() || self.count > 0 || line.len() % 4 != 0 {
+        if line.is_empty() || self.count > 0 || !line.len().is_multiple_of(4) {
             return Ok(false);
         }
         // Longer lines than the RFC allows are taken apart; what is found wrong in one of its pieces is found before the
@@ -172,7 +173,7 @@ fn is_footer(line: &[u8]) -> bool {
     let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let is_ruler = !line.is_empty() && !line.iter().any(|&octet| is_data_octet(octet));
     let has_words = line.iter().any(u8::is_ascii_whitespace);
-    is_ruler || (has_words && words.any(|word| word.len() % 4 != 0 || !is_data(word)))
+    is_ruler || (has_words && words.any(|word| !word.len().is_multiple_of(4) || !is_data(word)))
 }
 
 /// Whether there is nothing but data.

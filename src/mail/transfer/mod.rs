@@ -62,15 +62,12 @@ impl TransferEncoding {
     /// The first error of `sink`; it is then called no more.
     pub fn decode_to<E>(self, encoded: &[u8], sink: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         match self {
-            Self::Identity | Self::Unknown => encoded.chunks(PIECE).try_for_each(sink),
+            Self::Identity | Self::Unknown => encoded.chunks(base64::PIECE).try_for_each(sink),
             Self::Base64 => base64::decode_to(encoded, sink),
             Self::QuotedPrintable => quoted_printable::decode_to(encoded, sink),
         }
     }
 }
-
-/// What a sink is given at once, in octets: at most so much, or one run of octets that needed no decoding.
-const PIECE: usize = 12 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@
 /// Decodes `encoded` into pieces.
 pub(super) fn decode_to<E>(encoded: &[u8], mut sink: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
     let mut rest = encoded;
-    let mut out = Vec::with_capacity(super::PIECE);
+    let mut out = Vec::with_capacity(super::base64::PIECE);
     while let Some(place) = memchr::memchr(b'=', rest) {
         out.extend_from_slice(&rest[..place]);
         rest = &rest[place + 1..];
@@ -21,7 +21,7 @@ pub(super) fn decode_to<E>(encoded: &[u8], mut sink: impl FnMut(&[u8]) -> Result
         } else {
             out.push(b'=');
         }
-        if out.len() >= super::PIECE {
+        if out.len() >= super::base64::PIECE {
             sink(&out)?;
             out.clear();
         }
