@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 /// A client that trusts the system's authorities and `extra` ones. Reads the system's certificates: some milliseconds.
@@ -16,21 +16,10 @@ use rustls_platform_verifier::Verifier;
 /// # Errors
 /// The system's certificates cannot be read.
 pub fn client(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls::Error> {
-    let verifier = Verifier::new_with_extra_roots(extra.iter().cloned(), Arc::new(default_provider()))?;
-    Ok(builder()?.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
-}
-
-/// A client for connections without TLS, where a library wants one all the same: it reads no certificates, and every
-/// handshake fails.
-///
-/// # Errors
-/// None that can happen.
-pub fn client_that_trusts_nobody() -> Result<ClientConfig, rustls::Error> {
-    Ok(builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
-}
-
-fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, rustls::Error> {
-    ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions()
+    let provider = Arc::new(default_provider());
+    let verifier = Verifier::new_with_extra_roots(extra.iter().cloned(), Arc::clone(&provider))?;
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
 /// The certificates of a PEM file.

@@ -4,13 +4,20 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
-use reqwest::Url;
+use url::Url;
 
 /// A URL that events can be sent to.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     url: Url,
     socket: Option<PathBuf>,
+}
+
+/// Where to connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place<'e> {
+    Tcp { host: &'e str, port: u16 },
+    Unix(&'e Path),
 }
 
 impl Endpoint {
@@ -43,9 +50,16 @@ impl Endpoint {
         &self.url
     }
 
-    /// The Unix socket to connect to.
-    pub fn socket(&self) -> Option<&Path> {
-        self.socket.as_deref()
+    /// Where to connect.
+    pub fn place(&self) -> Place<'_> {
+        match &self.socket {
+            Some(socket) => Place::Unix(socket),
+            None => Place::Tcp {
+                // An IPv6 address stands in brackets in a URL alone.
+                host: self.url.host_str().unwrap_or_default().trim_matches(['[', ']']),
+                port: self.url.port_or_known_default().unwrap_or_default(),
+            },
+        }
     }
 
     /// Whether TLS is spoken.
@@ -98,18 +112,26 @@ mod tests {
 
     #[test]
     fn a_url_names_the_socket_and_the_path() {
-        let rows: &[(&str, &str, Option<&str>, &str)] = &[
-            ("http+unix:///run/gitlab.sock", "http://localhost/", Some("/run/gitlab.sock"), "unix:/run/gitlab.sock"),
-            ("http+unix:///run/a.sock:/hook?x=1", "http://localhost/hook?x=1", Some("/run/a.sock"), "unix:/run/a.sock"),
-            ("http+unix://%2Frun%2Fa.sock/hook", "http://localhost/hook", Some("/run/a.sock"), "unix:/run/a.sock"),
-            ("https://app.example.com/hook", "https://app.example.com/hook", None, "https://app.example.com"),
-            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/", None, "http://127.0.0.1:8080"),
+        let unix = |path: &'static str| Place::Unix(Path::new(path));
+        let tcp = |host: &'static str, port: u16| Place::Tcp { host, port };
+        let rows: &[(&str, &str, Place<'_>, &str)] = &[
+            ("http+unix:///run/gitlab.sock", "http://localhost/", unix("/run/gitlab.sock"), "unix:/run/gitlab.sock"),
+            ("http+unix:///run/a.sock:/hook?x=1", "http://localhost/hook?x=1", unix("/run/a.sock"), "unix:/run/a.sock"),
+            ("http+unix://%2Frun%2Fa.sock/hook", "http://localhost/hook", unix("/run/a.sock"), "unix:/run/a.sock"),
+            (
+                "https://a.example.com/hook",
+                "https://a.example.com/hook",
+                tcp("a.example.com", 443),
+                "https://a.example.com",
+            ),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/", tcp("127.0.0.1", 8080), "http://127.0.0.1:8080"),
+            ("http://[::1]/", "http://[::1]/", tcp("::1", 80), "http://[::1]"),
         ];
-        for (text, url, socket, place) in rows {
+        for (text, url, place, shown) in rows {
             let endpoint = Endpoint::parse(text).expect(text);
             assert_eq!(endpoint.url().as_str(), *url, "{text}");
-            assert_eq!(endpoint.socket(), socket.map(Path::new), "{text}");
-            assert_eq!(endpoint.to_string(), *place, "{text}");
+            assert_eq!(endpoint.place(), *place, "{text}");
+            assert_eq!(endpoint.to_string(), *shown, "{text}");
         }
     }
 

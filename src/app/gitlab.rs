@@ -2,25 +2,26 @@
 //!
 //! GitLab only ever says "queued". Whatever it finds wrong later, it tells the sender itself; so do not we.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures_util::future::BoxFuture;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Body, Method, Url};
+use hyper::Method;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
 use serde_json::Value;
+use url::Url;
 
 use super::application::{Answer, App, AppError};
 use super::event::Event;
 use super::gitlab_lookup::ForGitlab;
 use super::http::Http;
-use super::http_answer::{self as answer, HttpAnswer};
+use super::http_answer::HttpAnswer;
+use super::request_body::RequestBody;
 use super::settings::{Kind, Setup};
 use crate::config::{ConfigError, Located, Secret};
 use crate::printable::one_line;
@@ -73,14 +74,11 @@ impl Gitlab {
         let message = ForGitlab::new(&event.message, &event.route);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(message.len()));
         headers.insert("gitlab-mailroom-api-request", self.token(SystemTime::now())?);
         if let Ok(id) = HeaderValue::from_str(event.id.as_str()) {
             headers.insert("idempotency-key", id);
         }
-        let pieces = message.pieces().map(Ok::<_, Infallible>);
-        let body = Body::wrap_stream(futures_util::stream::iter(pieces));
-        let answer = self.http.post(url, headers, body).await?;
+        let answer = self.http.post(&url, headers, RequestBody::of(message.pieces())).await?;
         self.understand(&answer)
     }
 
@@ -90,16 +88,16 @@ impl Gitlab {
 
     fn understand(&self, answer: &HttpAnswer) -> Result<Answer, AppError> {
         let json = answer.json();
-        let success = json.as_ref().and_then(|object| object.get("success")).and_then(Value::as_bool);
+        let success = json.and_then(|object| object.get("success")).and_then(Value::as_bool);
         match (answer.status, success) {
             (200..=299, Some(true)) => Ok(Answer::Delivered("GitLab queued it".to_owned())),
             (400, Some(false)) => {
-                let reason = json.as_ref().and_then(|object| object.get("message")).and_then(Value::as_str);
+                let reason = json.and_then(|object| object.get("message")).and_then(Value::as_str);
                 let reason = one_line(reason.unwrap_or("without a reason"), 200);
                 Ok(Answer::Delivered(format!("GitLab refused it and has told the sender itself: {reason}")))
             }
             (401, _) => {
-                let mut error = answer::not_taken(&self.http.asked(), answer);
+                let mut error = answer.not_taken(&self.http.asked());
                 if let AppError::Unavailable { detail, .. } = &mut error {
                     detail.push_str(
                         "; GitLab answers so, too, where incoming e-mail is not enabled, or the mailbox is neither \
@@ -108,7 +106,7 @@ impl Gitlab {
                 }
                 Err(error)
             }
-            _ => Err(answer::not_taken(&self.http.asked(), answer)),
+            _ => Err(answer.not_taken(&self.http.asked())),
         }
     }
 
@@ -131,7 +129,7 @@ impl Gitlab {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         let now = SystemTime::now();
         headers.insert("gitlab-mailroom-api-request", self.token(now).map_err(|error| error.to_string())?);
-        let asked = self.http.ask(Method::POST, url, headers, Body::default()).await;
+        let asked = self.http.ask(Method::POST, &url, headers, RequestBody::empty()).await;
         let (answer, date) = asked.map_err(|error| error.to_string())?;
         let clock = date.map(|date| clock_difference(now, date));
         let understood = self.understand(&answer).map_err(|error| error.to_string());

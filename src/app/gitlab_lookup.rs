@@ -61,14 +61,9 @@ impl ForGitlab {
         Self { before: whole.slice(..place.offset), field: field.into(), after: whole.slice(place.offset..) }
     }
 
-    /// Size in octets.
-    pub fn len(&self) -> usize {
-        self.before.len() + self.field.len() + self.after.len()
-    }
-
-    /// The pieces in order, none of them empty.
-    pub fn pieces(self) -> impl Iterator<Item = Bytes> + Send {
-        [self.before, self.field, self.after].into_iter().filter(|piece| !piece.is_empty())
+    /// The pieces in order.
+    pub fn pieces(self) -> [Bytes; 3] {
+        [self.before, self.field, self.after]
     }
 }
 

@@ -1,31 +1,34 @@
-//! Asking an application over HTTP: one client an application, with kept connections.
+//! Asking an application over HTTP/1.1, with kept connections.
 //!
 //! No redirect is followed, no proxy variable is read, and an answer is read whole, up to a limit. What an answer means
-//! is not decided here but in `answer`.
+//! is not decided here but in `http_answer`.
 
+use std::future::poll_fn;
 use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Body, Client, Method, Response, Url};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Response};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout};
+use url::Url;
 
 use super::application::AppError;
 use super::endpoint::Endpoint;
-use super::http_answer::{self as answer, HttpAnswer};
+use super::http_answer::{self, HttpAnswer, LARGEST_ANSWER};
+use super::http_connection::Connection;
+use super::http_failure::Failure;
+use super::request_body::RequestBody;
 use super::settings::Setup;
 use crate::config::{ConfigError, Located};
 use crate::tls;
 use crate::verdict::Status;
-
-/// Largest answer that is read, in octets.
-const LARGEST_ANSWER: usize = 1024 * 1024;
-
-/// A connection that takes longer to open is given up.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An idle connection is closed by us before common applications close it (Node.js: 5 s): a request sent into a closing
 /// connection fails without our knowing whether it arrived.
@@ -45,7 +48,15 @@ pub(super) struct Http {
     endpoint: Endpoint,
     extra_roots: Vec<CertificateDer<'static>>,
     timeout: Duration,
-    client: OnceCell<Client>,
+    tls: OnceCell<Arc<ClientConfig>>,
+    idle: Mutex<Vec<Idle>>,
+}
+
+/// A connection on which the last answer was clean.
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Instant,
 }
 
 impl Http {
@@ -74,7 +85,8 @@ impl Http {
             None => Vec::new(),
         };
         let app = setup.name.value.clone();
-        Ok(Self { app, endpoint, extra_roots, timeout: setup.timeout, client: OnceCell::new() })
+        let (tls, idle) = (OnceCell::new(), Mutex::default());
+        Ok(Self { app, endpoint, extra_roots, timeout: setup.timeout, tls, idle })
     }
 
     /// A place below the application's root.
@@ -104,7 +116,7 @@ impl Http {
     }
 
     /// Sends one request and reads the whole answer, in the application's `timeout`.
-    pub async fn post(&self, url: Url, headers: HeaderMap, body: Body) -> Result<HttpAnswer, AppError> {
+    pub async fn post(&self, url: &Url, headers: HeaderMap, body: RequestBody) -> Result<HttpAnswer, AppError> {
         self.ask(Method::POST, url, headers, body).await.map(|(answer, _)| answer)
     }
 
@@ -112,62 +124,94 @@ impl Http {
     pub async fn ask(
         &self,
         method: Method,
-        url: Url,
+        url: &Url,
         headers: HeaderMap,
-        body: Body,
+        body: RequestBody,
     ) -> Result<(HttpAnswer, Option<SystemTime>), AppError> {
-        let client = self.client.get_or_try_init(async || self.build()).await?;
-        let failed = |error: reqwest::Error| answer::failure(&self.asked(), self.timeout, &error);
-        let response = client.request(method, url).headers(headers).body(body).send().await.map_err(failed)?;
-        let date = response.headers().get(DATE).and_then(|value| value.to_str().ok()).and_then(answer::http_date);
-        Ok((read_answer(response).await.map_err(failed)?, date))
+        let request = self.request(method, url, headers, body)?;
+        let exchanged = timeout(self.timeout, self.exchange(request)).await.unwrap_or(Err(Failure::Timeout));
+        exchanged.map_err(|failure| failure.into_error(&self.asked(), self.timeout))
     }
 
-    /// Built at the first request: reading the system's certificates takes milliseconds, and a process for one message that
-    /// never asks must not pay them.
-    fn build(&self) -> Result<Client, AppError> {
-        let tls = self.tls_config().map_err(|error| answer::no_client(&self.asked(), &error))?;
-        let mut builder = Client::builder()
-            .user_agent(concat!("mailhatch/", env!("CARGO_PKG_VERSION")))
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .http1_only()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(self.timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT);
-        if let Some(socket) = self.endpoint.socket() {
-            builder = builder.unix_socket(socket);
-        }
-        builder.build().map_err(|error| answer::no_client(&self.asked(), &error))
+    fn request(
+        &self,
+        method: Method,
+        url: &Url,
+        mut headers: HeaderMap,
+        body: RequestBody,
+    ) -> Result<Request<RequestBody>, AppError> {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("mailhatch/", env!("CARGO_PKG_VERSION"))));
+        let host = HeaderValue::from_str(url.authority());
+        headers.insert(HOST, host.map_err(|_| self.broken("the host in its url is not a valid header value"))?);
+        let target = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
+        let request = Request::builder().method(method).uri(target).body(body);
+        let mut request = request.map_err(|error| self.broken(&format!("the request is not valid: {error}")))?;
+        *request.headers_mut() = headers;
+        Ok(request)
     }
 
-    fn tls_config(&self) -> Result<ClientConfig, rustls::Error> {
-        match self.endpoint.is_tls() {
-            true => tls::client(&self.extra_roots),
-            // A host without any certificate authority can still ask over a Unix socket.
-            false => tls::client_that_trusts_nobody(),
+    async fn exchange(&self, mut request: Request<RequestBody>) -> Result<(HttpAnswer, Option<SystemTime>), Failure> {
+        while let Some(connection) = self.kept() {
+            match self.exchange_on(connection, request).await {
+                // It was closed, or spoke unasked, before anything of the request was sent: nothing is lost.
+                Err((_, Some(unsent))) => request = unsent,
+                Err((failure, None)) => return Err(failure),
+                Ok(answer) => return Ok(answer),
+            }
         }
+        let connection = Connection::open(&self.endpoint, self.tls().await?).await?;
+        self.exchange_on(connection, request).await.map_err(|(failure, _)| failure)
+    }
+
+    async fn exchange_on(
+        &self,
+        mut connection: Connection,
+        request: Request<RequestBody>,
+    ) -> Result<(HttpAnswer, Option<SystemTime>), (Failure, Option<Request<RequestBody>>)> {
+        let response = connection.send(request).await?;
+        let date = response.headers().get(DATE).and_then(|value| value.to_str().ok()).and_then(http_answer::http_date);
+        let answer = read_answer(&connection, response).await.map_err(|failure| (failure, None))?;
+        // After anything unclean a connection is not used again: nobody knows what comes on it next.
+        if answer.said.is_ok() && connection.is_ready_again() {
+            self.keep(connection);
+        }
+        Ok((answer, date))
+    }
+
+    /// The connection that was used last, if it is still good.
+    fn kept(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|kept| kept.since.elapsed() < IDLE_TIMEOUT && kept.connection.is_open());
+        idle.pop().map(|kept| kept.connection)
+    }
+
+    fn keep(&self, connection: Connection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(Idle { connection, since: Instant::now() });
+    }
+
+    /// What TLS needs, if the URL asks for it. Made at the first request: reading the system's certificates takes
+    /// milliseconds, and a process for one message that never asks must not pay them.
+    async fn tls(&self) -> Result<Option<&Arc<ClientConfig>>, Failure> {
+        if !self.endpoint.is_tls() {
+            return Ok(None);
+        }
+        let made = self.tls.get_or_try_init(async || tls::client(&self.extra_roots).map(Arc::new)).await;
+        made.map(Some).map_err(Failure::NoTls)
     }
 }
 
-async fn read_answer(mut response: Response) -> Result<HttpAnswer, reqwest::Error> {
-    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let mut answer = HttpAnswer {
-        status: response.status().as_u16(),
-        content_type: header(CONTENT_TYPE),
-        location: header(LOCATION),
-        retry_after: header(RETRY_AFTER).and_then(|value| answer::retry_after(&value, SystemTime::now())),
-        body: Vec::new(),
-        is_whole: true,
-    };
-    while let Some(chunk) = response.chunk().await? {
-        let room = LARGEST_ANSWER - answer.body.len();
-        answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+async fn read_answer(connection: &Connection, response: Response<Incoming>) -> Result<HttpAnswer, Failure> {
+    let (head, body) = response.into_parts();
+    let (mut body, mut read, mut is_whole) = (pin!(body), Vec::new(), true);
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let Ok(chunk) = frame.map_err(Failure::of_exchange)?.into_data() else { continue };
+        let room = LARGEST_ANSWER - read.len();
+        read.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() > room {
-            answer.is_whole = false;
+            is_whole = false;
             break;
         }
     }
-    Ok(answer)
+    Ok(HttpAnswer::new(head.status, &head.headers, connection.answered_early(), &read, is_whole))
 }

@@ -10,9 +10,8 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::stream;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Body, Method};
+use hyper::Method;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use ring::hmac;
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,7 +21,8 @@ use super::application::{Answer, App, AppError};
 use super::event::Event;
 use super::event_json::EventJson;
 use super::http::Http;
-use super::http_answer::{self as answer, HttpAnswer};
+use super::http_answer::HttpAnswer;
+use super::request_body::RequestBody;
 use super::settings::{Kind, Setup};
 use crate::config::{ConfigError, EventPart, Located, Secret};
 use crate::printable::one_line;
@@ -67,8 +67,7 @@ struct Webhook {
 /// A body with what its headers need to know.
 struct Signed {
     signature: String,
-    length: u64,
-    body: Body,
+    body: RequestBody,
 }
 
 impl Webhook {
@@ -87,7 +86,6 @@ impl Webhook {
         let signed = self.sign(event, timestamp).await?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(signed.length));
         headers.insert("webhook-timestamp", HeaderValue::from(timestamp));
         let id = HeaderValue::from_str(event.id.as_str())
             .map_err(|_| self.http.broken("an event id is not a valid header value"))?;
@@ -98,13 +96,13 @@ impl Webhook {
             "webhook-signature",
             signature.map_err(|_| self.http.broken("a signature is not a valid header value"))?,
         );
-        let answer = self.http.post(self.http.endpoint().url().clone(), headers, signed.body).await?;
+        let answer = self.http.post(self.http.endpoint().url(), headers, signed.body).await?;
         self.understand(&answer)
     }
 
     fn understand(&self, answer: &HttpAnswer) -> Result<Answer, AppError> {
         let json = answer.json();
-        let text = |name: &str| json.as_ref().and_then(|object| object.get(name)).and_then(Value::as_str);
+        let text = |name: &str| json.and_then(|object| object.get(name)).and_then(Value::as_str);
         match text("result") {
             Some("reject") => {
                 let reason = one_line(text("reason").unwrap_or_default(), LONGEST_REASON);
@@ -114,10 +112,10 @@ impl Webhook {
                 let reason = one_line(text("reason").unwrap_or_default(), LONGEST_REASON);
                 Ok(Answer::Dropped(if reason.is_empty() { "the application dropped it".to_owned() } else { reason }))
             }
-            _ if answer.is_success() && answer.is_whole && !answer.is_page() && !answer.is_broken_json() => {
+            _ if answer.is_success() && answer.said.is_ok() => {
                 Ok(Answer::Delivered(format!("the application answered {}", answer.status)))
             }
-            _ => Err(answer::not_taken(&self.http.asked(), answer)),
+            _ => Err(answer.not_taken(&self.http.asked())),
         }
     }
 
@@ -129,7 +127,7 @@ impl Webhook {
                 .write(&mut body)
                 .and_then(|()| signer.write_all(&body))
                 .map_err(|error| self.http.broken(&format!("the event cannot be written: {error}")))?;
-            return Ok(Signed { length: body.len() as u64, signature: signer.finish(), body: Body::from(body) });
+            return Ok(Signed { signature: signer.finish(), body: RequestBody::of([body.into()]) });
         }
         let (event, parts) = (event.clone(), self.parts.clone());
         let (signed, signature) = oneshot::channel();
@@ -139,8 +137,7 @@ impl Webhook {
         let written = signature.await.map_err(|_| self.http.broken("the event could not be written"))?;
         let (signature, length) =
             written.map_err(|error| self.http.broken(&format!("the event cannot be written: {error}")))?;
-        let body = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
-        Ok(Signed { signature, length, body: Body::wrap_stream(body) })
+        Ok(Signed { signature, body: RequestBody::written(length, receiver) })
     }
 }
 
@@ -157,8 +154,8 @@ impl App for Webhook {
     /// answer will do.
     fn check<'a>(&'a self) -> BoxFuture<'a, Result<String, String>> {
         Box::pin(async {
-            let url = self.http.endpoint().url().clone();
-            let asked = self.http.ask(Method::OPTIONS, url, HeaderMap::new(), Body::default()).await;
+            let url = self.http.endpoint().url();
+            let asked = self.http.ask(Method::OPTIONS, url, HeaderMap::new(), RequestBody::empty()).await;
             match asked {
                 Ok((answer, _)) => Ok(format!("{} answers (OPTIONS: {})", self.http.asked(), answer.status)),
                 Err(error) => Err(error.to_string()),

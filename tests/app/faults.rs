@@ -50,7 +50,7 @@ async fn no_fault_of_an_application_is_taken_for_an_acknowledgement() {
         (Fault::UntrustedCertificate, Unavailable(Status::SECURITY, true), "ca_file"),
         (Fault::Hang, Unavailable(Status::NO_ANSWER, false), "no whole answer within"),
         (Fault::LoginPage, CONFIGURATION, "HTML page"),
-        (Fault::OtherJson, CONFIGURATION, "not an acknowledgement"),
+        (Fault::OtherJson, CONFIGURATION, "does not acknowledge"),
         (Fault::ShortAnswer, Unavailable(Status::BAD_CONNECTION, false), "the connection ended"),
         (Fault::ClosedWithoutAnswer, Unavailable(Status::BAD_CONNECTION, false), "the connection ended"),
         (Fault::Garbage, Unavailable(Status::PROTOCOL, true), "does not speak HTTP"),

@@ -1,5 +1,6 @@
 //! Each application's contract against a real server, a real socket or a real directory.
 
+mod acknowledgement;
 mod events;
 mod faults;
 mod gitlab;

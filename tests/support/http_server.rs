@@ -47,6 +47,8 @@ pub enum Reply {
     Answer { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
     /// Writes these bytes and closes the connection.
     Raw(Vec<u8>),
+    /// Writes these bytes and keeps the connection.
+    Kept(Vec<u8>),
     /// Closes the connection.
     Close,
     /// Says nothing until the server ends.
@@ -161,6 +163,7 @@ struct Shared {
     requests: Mutex<Vec<Request>>,
     drops_bodies: AtomicBool,
     connections: AtomicUsize,
+    unread: Mutex<Vec<usize>>,
     ended: Mutex<bool>,
     end: Condvar,
     is_ending: AtomicBool,
@@ -189,6 +192,30 @@ impl HttpServer {
             let (stream, _) = listener.accept()?;
             let _ = stream.set_nodelay(true);
             shared.serve(stream, |stream: &TcpStream| drop(stream.shutdown(Shutdown::Both)));
+            Ok(())
+        };
+        Self::start(format!("http://{address}"), None, Some(Wake::Tcp(address)), shared, accept)
+    }
+
+    /// Over TCP, with each connection in the hands of `talk`. What still comes after it is counted until the other side closes:
+    /// [`HttpServer::unread`].
+    pub fn raw(talk: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+        let address = listener.local_addr().expect("address");
+        let (shared, talk) = (Shared::new(|_| Reply::Close), Arc::new(talk));
+        let accept = move |shared: &Arc<Shared>| {
+            let (mut stream, _) = listener.accept()?;
+            let (shared, talk) = (shared.clone(), talk.clone());
+            thread::spawn(move || {
+                shared.connections.fetch_add(1, Ordering::SeqCst);
+                talk(&mut stream);
+                let (mut left, mut buffer) = (0, [0; 64 * 1024]);
+                while let Ok(read @ 1..) = stream.read(&mut buffer) {
+                    left += read;
+                }
+                shared.unread.lock().unwrap().push(left);
+                shared.end.notify_all();
+            });
             Ok(())
         };
         Self::start(format!("http://{address}"), None, Some(Wake::Tcp(address)), shared, accept)
@@ -288,6 +315,14 @@ impl HttpServer {
         self.requests().pop().expect("a request")
     }
 
+    /// Waits until the other side has closed its first connection; the octets that came on it after all was said.
+    pub fn unread(&self) -> usize {
+        let unread = self.shared.unread.lock().unwrap();
+        let wait = std::time::Duration::from_secs(60);
+        let (unread, _) = self.shared.end.wait_timeout_while(unread, wait, |unread| unread.is_empty()).unwrap();
+        *unread.first().expect("the connection is closed within a minute")
+    }
+
     /// Connections so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
@@ -316,6 +351,7 @@ impl Shared {
             requests: Mutex::default(),
             drops_bodies: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
+            unread: Mutex::default(),
             ended: Mutex::default(),
             end: Condvar::new(),
             is_ending: AtomicBool::new(false),
@@ -358,6 +394,7 @@ impl Shared {
                 let _ = out.write_all(&bytes).and_then(|()| out.flush());
                 false
             }
+            Reply::Kept(bytes) => out.write_all(&bytes).and_then(|()| out.flush()).is_ok(),
             Reply::Close => false,
             Reply::Hang => {
                 let ended = self.ended.lock().unwrap();
