@@ -142,6 +142,11 @@ impl Engine {
         let _ = self.standing.set(standing);
     }
 
+    /// The applications.
+    pub fn apps(&self) -> &Apps {
+        &self.apps
+    }
+
     /// The configuration in force.
     pub fn config(&self) -> &Config {
         &self.config

@@ -1,6 +1,8 @@
 //! The circuit breaker before an application: not more at once than it can take, and not again before it wants to be asked.
 //!
-//! It lives in one process: `serve` has one an application; a process of `pipe` has one message and needs none.
+//! An application that is down is told from a message that it cannot digest: a poison message waits alone, and opens nothing.
+//! All this lives in one process: `serve` has one circuit breaker an application; a process of `pipe` has one message and needs
+//! none.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,12 +13,17 @@ use tokio::time::{Instant, timeout};
 
 use super::application::{Answer, App, AppError};
 use super::event::Event;
+use super::poison::FailedMessages;
+use crate::event_id::EventId;
 use crate::verdict::Status;
 
 /// So many unavailable answers in a row open the circuit.
 const FAILURES_TO_OPEN: u32 = 5;
 
-/// How long it is open at first; twice as long after each trial that fails.
+/// An application that answered somebody so short a time ago is not down.
+const STILL_UP: Duration = Duration::from_secs(5);
+
+/// How long the circuit is open at first; twice as long after each trial that fails.
 const SHORTEST_OPEN: Duration = Duration::from_secs(1);
 
 /// The longest it is open for failures alone.
@@ -32,7 +39,15 @@ pub(super) struct CircuitBreaker {
     app: Arc<dyn App>,
     turns: Semaphore,
     wait: Duration,
+    known: Arc<Known>,
+}
+
+/// What is known of an application; it outlives a reload of the configuration.
+#[derive(Debug)]
+pub(super) struct Known {
     state: Mutex<State>,
+    /// One poison message is asked about at a time, so that those that hang leave the turns to the others.
+    poison_turn: Semaphore,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +57,10 @@ struct State {
     unwanted_until: Option<Instant>,
     /// Why nobody is let through.
     why: String,
+    /// Events that it answered, and when it last did.
+    answered: u64,
+    last_answered: Option<Instant>,
+    failed: FailedMessages,
 }
 
 /// The names are those of the pattern: a closed circuit lets everything through.
@@ -57,57 +76,71 @@ enum Circuit {
     HalfOpen { open_for: Duration },
 }
 
-/// Let through; a trial that is given up on the way must not leave the circuit half-open.
+/// Let through. An event that is given up on the way has failed, and must not leave the circuit half-open.
 struct Pass<'b> {
     breaker: &'b CircuitBreaker,
+    id: &'b EventId,
     is_trial: bool,
+    is_told: bool,
 }
 
 impl CircuitBreaker {
     /// `concurrency` events at once; `patience` is the time that one request may take.
-    pub fn new(name: String, app: Arc<dyn App>, concurrency: usize, patience: Duration) -> Self {
-        Self {
-            name,
-            app,
-            turns: Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS)),
-            wait: (patience / 4).min(LONGEST_WAIT),
-            state: Mutex::default(),
-        }
+    pub fn new(name: String, app: Arc<dyn App>, concurrency: usize, patience: Duration, known: Arc<Known>) -> Self {
+        let turns = Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS));
+        Self { name, app, turns, wait: (patience / 4).min(LONGEST_WAIT), known }
     }
 
     async fn through(&self, event: &Event) -> Result<Answer, AppError> {
         // Looked at twice: an open circuit answers at once, and it may open while an event waits for its turn.
-        self.refusal(&self.state())?;
+        let is_poison = self.admit(&self.state(), &event.id)?;
+        let _alone = match is_poison {
+            true => Some(self.known.poison_turn.try_acquire().map_err(|_| self.busy_with_poison())?),
+            false => None,
+        };
         let Ok(Ok(_turn)) = timeout(self.wait, self.turns.acquire()).await else { return Err(self.busy()) };
-        let pass = self.enter()?;
+        let pass = self.enter(&event.id)?;
         let answer = self.app.hand_over(event).await;
-        pass.told(&answer);
-        answer
+        pass.told(answer)
     }
 
-    fn refusal(&self, state: &State) -> Result<(), AppError> {
+    /// Whether an event may be handed over now; says whether it is a poison message.
+    fn admit(&self, state: &State, id: &EventId) -> Result<bool, AppError> {
         let now = Instant::now();
         let open_until = match state.circuit {
             Circuit::Open { until, .. } => Some(until),
             Circuit::Closed { .. } | Circuit::HalfOpen { .. } => None,
         };
+        let is_poison = state.failed.is_poison(id);
         match open_until.max(state.unwanted_until) {
             Some(until) if until > now => Err(self.not_asked(state, until - now)),
             _ if matches!(state.circuit, Circuit::HalfOpen { .. }) => Err(self.not_asked(state, SHORTEST_OPEN)),
-            _ => Ok(()),
+            // It would say nothing of the application.
+            _ if is_poison && matches!(state.circuit, Circuit::Open { .. }) => {
+                Err(self.not_asked(state, SHORTEST_OPEN))
+            }
+            _ => match state.failed.left(id) {
+                Some(left) => Err(self.waits_alone(left)),
+                None => Ok(is_poison),
+            },
         }
     }
 
-    fn enter(&self) -> Result<Pass<'_>, AppError> {
+    fn enter<'b>(&'b self, id: &'b EventId) -> Result<Pass<'b>, AppError> {
         let mut state = self.state();
-        self.refusal(&state)?;
-        let Circuit::Open { open_for, .. } = state.circuit else { return Ok(Pass { breaker: self, is_trial: false }) };
-        state.circuit = Circuit::HalfOpen { open_for };
-        Ok(Pass { breaker: self, is_trial: true })
+        self.admit(&state, id)?;
+        let is_trial = match state.circuit {
+            Circuit::Open { open_for, .. } => {
+                state.circuit = Circuit::HalfOpen { open_for };
+                true
+            }
+            Circuit::Closed { .. } | Circuit::HalfOpen { .. } => false,
+        };
+        Ok(Pass { breaker: self, id, is_trial, is_told: false })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn not_asked(&self, state: &State, left: Duration) -> AppError {
@@ -117,6 +150,30 @@ impl CircuitBreaker {
             public: "the application does not take messages at the moment".to_owned(),
             detail: format!("{} is not asked again for {seconds} s: {}", self.name, state.why),
             retry_after: Some(left),
+            alarm: false,
+        }
+    }
+
+    fn waits_alone(&self, left: Duration) -> AppError {
+        let seconds = left.as_secs_f32().ceil();
+        AppError::Unavailable {
+            status: Status::NOT_ACCEPTING,
+            public: "the application does not take this message at the moment".to_owned(),
+            detail: format!(
+                "{} is not asked again about this message for {seconds} s: it failed {POISON}; look at what {} logs of it",
+                self.name, self.name
+            ),
+            retry_after: Some(left),
+            alarm: true,
+        }
+    }
+
+    fn busy_with_poison(&self) -> AppError {
+        AppError::Unavailable {
+            status: Status::CONGESTION,
+            public: "the application does not take this message at the moment".to_owned(),
+            detail: format!("{} is being asked about another message that failed {POISON}", self.name),
+            retry_after: None,
             alarm: false,
         }
     }
@@ -135,24 +192,34 @@ impl CircuitBreaker {
     }
 }
 
+/// What a poison message has done, for log lines.
+const POISON: &str = "three times or more while others passed";
+
 impl Pass<'_> {
-    fn told(mut self, answer: &Result<Answer, AppError>) {
+    fn told(mut self, answer: Result<Answer, AppError>) -> Result<Answer, AppError> {
+        self.is_told = true;
         let mut state = self.breaker.state();
-        let was_trial = std::mem::take(&mut self.is_trial);
         match answer {
-            Err(AppError::Unavailable { retry_after, detail, .. }) => {
-                state.failed(was_trial, *retry_after, detail);
+            Err(AppError::Unavailable { status, public, mut detail, retry_after, mut alarm }) => {
+                if state.failed(self.id, self.is_trial, retry_after, &detail) {
+                    detail.push_str(&format!("; this message failed {POISON}: it waits alone"));
+                    alarm = true;
+                }
+                Err(AppError::Unavailable { status, public, detail, retry_after, alarm })
             }
             // It answered: also a refusal shows that it works. Its own wish to be left alone stays in force.
-            Ok(_) | Err(AppError::Refused { .. }) => state.circuit = Circuit::default(),
+            answered @ (Ok(_) | Err(AppError::Refused { .. })) => {
+                state.answered(self.id);
+                answered
+            }
         }
     }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        if self.is_trial {
-            self.breaker.state().failed(true, None, "the last trial was given up");
+        if !self.is_told {
+            self.breaker.state().failed(self.id, self.is_trial, None, "the last request was given up");
         }
     }
 }
@@ -163,16 +230,35 @@ impl Default for Circuit {
     }
 }
 
+impl Default for Known {
+    fn default() -> Self {
+        Self { state: Mutex::default(), poison_turn: Semaphore::new(1) }
+    }
+}
+
 impl State {
-    fn failed(&mut self, was_trial: bool, retry_after: Option<Duration>, why: &str) {
+    fn answered(&mut self, id: &EventId) {
+        self.circuit = Circuit::default();
+        self.answered += 1;
+        self.last_answered = Some(Instant::now());
+        self.failed.passed(id);
+    }
+
+    /// Counts a failure; whether it is one of a poison message, which says nothing of the application.
+    fn failed(&mut self, id: &EventId, was_trial: bool, retry_after: Option<Duration>, why: &str) -> bool {
         let now = Instant::now();
-        let open = |open_for: Duration| Circuit::Open { until: now + open_for, open_for };
+        let is_poison = self.failed.failed(id, self.answered, retry_after);
+        if is_poison && !was_trial {
+            return true;
+        }
+        let open = |open_for: Duration| Some(Circuit::Open { until: now + open_for, open_for });
+        let is_up = self.last_answered.is_some_and(|last| now - last < STILL_UP);
         let next = match self.circuit {
-            Circuit::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => {
-                Some(Circuit::Closed { failures: failures + 1 })
+            Circuit::Closed { failures } if is_up || failures + 1 < FAILURES_TO_OPEN => {
+                Some(Circuit::Closed { failures: failures.saturating_add(1) })
             }
-            Circuit::Closed { .. } => Some(open(SHORTEST_OPEN)),
-            Circuit::HalfOpen { open_for } if was_trial => Some(open((open_for * 2).min(LONGEST_OPEN))),
+            Circuit::Closed { .. } => open(SHORTEST_OPEN),
+            Circuit::HalfOpen { open_for } if was_trial => open((open_for * 2).min(LONGEST_OPEN)),
             // Requests that were under way when the circuit opened say nothing new.
             Circuit::Open { .. } | Circuit::HalfOpen { .. } => None,
         };
@@ -181,6 +267,7 @@ impl State {
         }
         self.circuit = next.unwrap_or(self.circuit);
         self.unwanted_until = self.unwanted_until.max(retry_after.map(|wait| now + wait));
+        is_poison
     }
 }
 
@@ -199,235 +286,4 @@ impl App for CircuitBreaker {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-    use std::time::SystemTime;
-
-    use tokio::time::{advance, sleep};
-
-    use super::*;
-    use crate::config::{AddressSource, Config};
-    use crate::event_id::{EventId, MessageDigest};
-    use crate::mail::{Client, Content, Envelope, Message, Recipient, Sender};
-    use crate::route::{Key, Matched, Route};
-
-    /// An application that works or not, as the test says, after the time that it takes.
-    #[derive(Debug, Default)]
-    struct Scripted {
-        works: AtomicBool,
-        refuses: bool,
-        takes: Duration,
-        retry_after: Option<Duration>,
-        asked: AtomicUsize,
-        at_once: AtomicUsize,
-        most_at_once: AtomicUsize,
-    }
-
-    impl App for Scripted {
-        fn hand_over<'a>(&'a self, _event: &'a Event) -> BoxFuture<'a, Result<Answer, AppError>> {
-            Box::pin(async {
-                self.asked.fetch_add(1, Ordering::SeqCst);
-                let works = self.works.load(Ordering::SeqCst);
-                let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
-                self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
-                sleep(self.takes).await;
-                self.at_once.fetch_sub(1, Ordering::SeqCst);
-                if works {
-                    return Ok(Answer::Delivered(String::new()));
-                }
-                if self.refuses {
-                    return Err(AppError::Refused { public: String::new(), detail: String::new() });
-                }
-                Err(AppError::Unavailable {
-                    status: Status::NO_ANSWER,
-                    public: String::new(),
-                    detail: "no answer".to_owned(),
-                    retry_after: self.retry_after,
-                    alarm: false,
-                })
-            })
-        }
-
-        fn wants_authentication(&self) -> bool {
-            true
-        }
-    }
-
-    struct Test {
-        app: Arc<Scripted>,
-        breaker: CircuitBreaker,
-        event: Event,
-    }
-
-    impl Test {
-        fn new(app: Scripted) -> Self {
-            Self::with_concurrency(app, 100)
-        }
-
-        fn with_concurrency(app: Scripted, concurrency: usize) -> Self {
-            let app = Arc::new(app);
-            let breaker = CircuitBreaker::new("app".to_owned(), app.clone(), concurrency, Duration::from_secs(30));
-            Self { app, breaker, event: event() }
-        }
-
-        async fn ask(&self) -> Result<Answer, AppError> {
-            self.breaker.hand_over(&self.event).await
-        }
-
-        fn asked(&self) -> usize {
-            self.app.asked.swap(0, Ordering::SeqCst)
-        }
-
-        async fn open(&self) {
-            for _ in 0..FAILURES_TO_OPEN {
-                self.ask().await.expect_err("unavailable");
-            }
-            assert_eq!(self.asked(), 5);
-        }
-    }
-
-    fn event() -> Event {
-        let text = "[[mailbox]]\nname = \"m\"\naddress = \"m+%{key}@h\"\napp = \"a\"\n\
-                    [[app]]\nname = \"a\"\nkind = \"spool\"\npath = \"/\"\n";
-        let config = Config::parse(Path::new("mailhatch.toml"), text).expect("configuration");
-        let message = Message::parse(Content::whole("Subject: x\r\n\r\n"));
-        let matched = Matched { source: AddressSource::Envelope, address: "m+k@h".to_owned() };
-        Event {
-            id: EventId::of("m", "k", &MessageDigest::of(&message, None).expect("digest")),
-            time: SystemTime::UNIX_EPOCH,
-            route: Route {
-                mailbox: Arc::new(config.mailboxes[0].clone()),
-                action: "message".to_owned(),
-                key: Key::new("k").expect("key"),
-                captures: [].into(),
-                matched,
-            },
-            envelope: Arc::new(Envelope {
-                sender: Sender::Null,
-                recipients: Vec::new(),
-                client: Client::default(),
-                queue_id: None,
-            }),
-            recipient: Recipient::new("m+k@h"),
-            message,
-            authentication: None,
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_is_open_for_a_second_then_twice_as_long_up_to_a_minute() {
-        let test = Test::new(Scripted::default());
-        test.open().await;
-        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
-            advance(Duration::from_secs(seconds) - Duration::from_millis(10)).await;
-            test.ask().await.expect_err("open");
-            assert_eq!(test.asked(), 0, "still open after {seconds} s");
-            advance(Duration::from_millis(10)).await;
-            test.ask().await.expect_err("trial");
-            assert_eq!(test.asked(), 1, "one trial after {seconds} s");
-        }
-        advance(LONGEST_OPEN).await;
-        test.app.works.store(true, Ordering::SeqCst);
-        for _ in 0..3 {
-            test.ask().await.expect("closed again");
-        }
-        test.asked();
-        // It begins anew.
-        test.app.works.store(false, Ordering::SeqCst);
-        test.open().await;
-        advance(SHORTEST_OPEN).await;
-        test.ask().await.expect_err("trial");
-        assert_eq!(test.asked(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_one_tries_whether_the_application_is_back() {
-        let test = Test::new(Scripted { takes: Duration::from_secs(1), ..Scripted::default() });
-        test.open().await;
-        advance(SHORTEST_OPEN).await;
-        test.app.works.store(true, Ordering::SeqCst);
-        let answers = futures_util::future::join_all((0..20).map(|_| test.ask())).await;
-        assert_eq!(test.asked(), 1);
-        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
-        test.ask().await.expect("closed again");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_trial_that_is_given_up_does_not_leave_it_half_open() {
-        let test = Test::new(Scripted { takes: Duration::from_secs(10), ..Scripted::default() });
-        test.open().await;
-        advance(SHORTEST_OPEN).await;
-        timeout(Duration::from_secs(1), test.ask()).await.expect_err("given up");
-        assert_eq!(test.asked(), 1);
-        test.ask().await.expect_err("open");
-        assert_eq!(test.asked(), 0);
-        test.app.works.store(true, Ordering::SeqCst);
-        advance(SHORTEST_OPEN * 2).await;
-        test.ask().await.expect("closed again");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn requests_that_fail_together_count_once() {
-        let test = Test::new(Scripted { takes: Duration::from_millis(10), ..Scripted::default() });
-        futures_util::future::join_all((0..60).map(|_| test.ask())).await;
-        test.asked();
-        advance(SHORTEST_OPEN).await;
-        test.ask().await.expect_err("trial");
-        assert_eq!(test.asked(), 1, "it was open for the shortest time only");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn its_wish_to_be_left_alone_outlives_the_success_of_another() {
-        let wish = Some(Duration::from_secs(100));
-        let test = Test::new(Scripted { takes: Duration::from_secs(1), retry_after: wish, ..Scripted::default() });
-        let failed = async {
-            test.ask().await.expect_err("with a wish");
-        };
-        let worked = async {
-            sleep(Duration::from_millis(500)).await;
-            test.app.works.store(true, Ordering::SeqCst);
-            test.ask().await.expect("works");
-        };
-        tokio::join!(failed, worked);
-        test.asked();
-        advance(Duration::from_secs(99)).await;
-        let AppError::Unavailable { retry_after, .. } = test.ask().await.expect_err("left alone") else {
-            panic!("refused")
-        };
-        assert_eq!((test.asked(), retry_after), (0, Some(Duration::from_millis(500))));
-        advance(Duration::from_secs(1)).await;
-        test.ask().await.expect("closed again");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_refusal_does_not_open_it() {
-        let test = Test::new(Scripted { refuses: true, ..Scripted::default() });
-        for _ in 0..20 {
-            let error = test.ask().await.expect_err("refused");
-            assert!(matches!(error, AppError::Refused { .. }), "{error:?}");
-        }
-        assert_eq!(test.asked(), 20);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn not_more_than_concurrency_are_asked_at_once() {
-        let works = AtomicBool::new(true);
-        let takes = Duration::from_millis(100);
-        let test = Test::with_concurrency(Scripted { works, takes, ..Scripted::default() }, 3);
-        let answers = futures_util::future::join_all((0..30).map(|_| test.ask())).await;
-        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-        assert_eq!(test.app.most_at_once.load(Ordering::SeqCst), 3);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_event_without_a_turn_in_time_finds_the_application_busy() {
-        let works = AtomicBool::new(true);
-        let takes = Duration::from_secs(20);
-        let test = Test::with_concurrency(Scripted { works, takes, ..Scripted::default() }, 1);
-        let (first, second) = tokio::join!(test.ask(), test.ask());
-        first.expect("it has its turn");
-        let AppError::Unavailable { status, .. } = second.expect_err("busy") else { panic!("refused") };
-        assert_eq!((status, test.asked()), (Status::CONGESTION, 1));
-    }
-}
+mod tests;

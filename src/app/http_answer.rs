@@ -73,7 +73,7 @@ impl HttpAnswer {
     pub fn new(status: StatusCode, headers: &HeaderMap, is_early: bool, body: &[u8], is_whole: bool) -> Self {
         let field = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let framing = if is_early { Err(Unclean::Early) } else { framing(status, headers) };
-        let whole = framing.and_then(|()| if is_whole { Ok(()) } else { Err(Unclean::TooLong) });
+        let whole = framing.and(if is_whole { Ok(()) } else { Err(Unclean::TooLong) });
         Self {
             status: status.as_u16(),
             said: whole.and_then(|()| read(headers, body)),

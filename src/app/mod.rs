@@ -15,6 +15,7 @@ mod http_answer;
 mod http_connection;
 mod http_exchange;
 mod http_failure;
+mod poison;
 mod registry;
 mod request_body;
 mod settings;

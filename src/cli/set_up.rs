@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::app::Apps;
 use crate::config::{Config, ConfigError, LogConfig};
 use crate::held::HeldStore;
 use crate::ledger::Ledger;
@@ -34,18 +35,26 @@ impl Site {
     /// From a configuration, with a ledger and held copies of its own.
     pub(super) fn new(config: Config, telemetry: Arc<Telemetry>) -> Result<Self, ConfigError> {
         let (ledger, held) = (Ledger::new(&config), HeldStore::new(&config));
-        Self::on(ledger, held, config, telemetry)
+        let apps = Apps::new(&config)?;
+        Self::on(ledger, held, config, apps, telemetry)
     }
 
     /// Under a configuration that was read again. What this process knows stays known.
     pub(super) fn reloaded(&self, config: Config, telemetry: Arc<Telemetry>) -> Result<Self, ConfigError> {
         let (ledger, held) = (self.ledger.reloaded(&config), self.engine.held().reloaded(&config));
-        Self::on(ledger, held, config, telemetry)
+        let apps = self.engine.apps().reloaded(&config)?;
+        Self::on(ledger, held, config, apps, telemetry)
     }
 
-    fn on(ledger: Ledger, held: HeldStore, config: Config, telemetry: Arc<Telemetry>) -> Result<Self, ConfigError> {
+    fn on(
+        ledger: Ledger,
+        held: HeldStore,
+        config: Config,
+        apps: Apps,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Self, ConfigError> {
         let ledger = Arc::new(ledger);
-        let engine = Arc::new(Engine::new(config, ledger.clone(), Arc::new(held), telemetry)?);
+        let engine = Arc::new(Engine::with_apps(config, apps, ledger.clone(), Arc::new(held), telemetry)?);
         Ok(Self { engine, ledger })
     }
 

@@ -14,7 +14,7 @@ use super::error::{ConfigError, Source};
 use super::located::Located;
 
 /// `[[app]]`, as far as it is looked at before its kind has read it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct AppConfig {
     /// Its name.
     pub name: Located<String>,

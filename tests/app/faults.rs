@@ -1,6 +1,6 @@
 //! Every fault of an application, and what it is taken for.
 
-use mailhatch::app::AppError;
+use mailhatch::app::{AppError, Apps};
 use mailhatch::verdict::Status;
 
 use super::{Setup, reply};
@@ -100,6 +100,21 @@ async fn retry_after_is_passed_on_and_honoured() {
         assert!(retry_after.is_some() && detail.contains("Retry-After: 3600 s"), "{detail}");
     }
     assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reload_forgets_nothing_of_an_application_that_is_the_same() {
+    let server = HttpServer::tcp(|_| Reply::new(503, "text/plain", "maintenance").with_header("Retry-After", "3600"));
+    let setup = Setup::webhook(server.url(), "");
+    let apps = Apps::new(&setup.config).expect("applications");
+    let other = Setup::webhook(&format!("{}/elsewhere", server.url()), "");
+    let rows: &[(&str, &Setup, usize)] = &[("first", &setup, 1), ("the same", &setup, 1), ("another", &other, 2)];
+    for (name, setup, asked) in rows {
+        let apps = apps.reloaded(&setup.config).expect("applications");
+        let app = apps.get("app").expect("app");
+        app.hand_over(&setup.event(super::KEY, reply())).await.expect_err("unavailable");
+        assert_eq!(server.requests().len(), *asked, "{name}");
+    }
 }
 
 #[tokio::test]
