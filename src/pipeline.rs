@@ -308,7 +308,7 @@ impl Engine {
             let authentication = self.authentication(context).await;
             let detail = authentication.summary.clone();
             // A name server that is silent today may prove the sender on the next try.
-            if authentication.from.is_none() && authentication.is_undecided() {
+            if authentication.from.is_none() && authentication.is_undecided {
                 trail.step("auth", "unproven-sender", "deferred", || detail.clone());
                 return Decision::Defer(Deferral::undecided_sender(&detail));
             }
@@ -326,10 +326,8 @@ impl Engine {
             // On the heap: the state of all DNS questions at once would not fit on a worker's stack many times over.
             let examined = self.authenticator.examine(&context.envelope, &context.message).boxed();
             let examined = self.telemetry.timed(TimedStep::Auth, examined);
-            Arc::new(timeout_at(context.deadline, examined).await.unwrap_or_else(|_| Authentication {
-                summary: "not worked out within the deadline".to_owned(),
-                ..Authentication::default()
-            }))
+            let examined = timeout_at(context.deadline, examined).await;
+            Arc::new(examined.unwrap_or_else(|_| Authentication::unknown("not worked out within the deadline")))
         };
         context.authentication.get_or_init(|| examine).await.clone()
     }

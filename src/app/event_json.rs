@@ -19,7 +19,7 @@ use time::format_description::well_known::Rfc3339;
 use super::event::Event;
 use crate::auth::Authentication;
 use crate::config::EventPart;
-use crate::mail::{self, Address, Encoded, Listed, Message, Mime, NamedAddress};
+use crate::mail::{self, Address, Encoded, Listed, Message, Mime, NamedAddress, Recipient};
 
 /// An event ready to be written, as often as needed.
 pub(super) struct EventJson<'e> {
@@ -70,7 +70,7 @@ impl<'e> EventJson<'e> {
                     queue_id: envelope.queue_id.as_deref(),
                 },
                 message: self.message(message),
-                authentication: authentication.as_deref().map(Authenticated::new),
+                authentication: authentication.as_deref().map(|known| Authenticated::new(known, recipient)),
                 raw: self.wants_raw.then(|| Base64(message.bytes())),
             },
         }
@@ -258,7 +258,7 @@ struct Authenticated<'a> {
     spf: &'static str,
     dkim: Vec<Dkim<'a>>,
     dmarc: &'static str,
-    proven: Vec<&'a str>,
+    proven: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -268,12 +268,10 @@ struct Dkim<'a> {
 }
 
 impl<'a> Authenticated<'a> {
-    fn new(authentication: &'a Authentication) -> Self {
-        let mut proven: Vec<_> = [&authentication.from, &authentication.envelope_sender]
-            .into_iter()
-            .flatten()
-            .map(|proof| proof.address().as_str())
-            .collect();
+    fn new(authentication: &'a Authentication, recipient: &Recipient) -> Self {
+        let from = authentication.from.as_ref().map(|proof| proof.address().to_string());
+        let sender = authentication.envelope_sender(recipient).ok().map(|proof| proof.address().to_string());
+        let mut proven: Vec<_> = from.into_iter().chain(sender).collect();
         proven.dedup();
         let dkim =
             |outcome: &'a crate::auth::DkimOutcome| Dkim { domain: &outcome.domain, result: outcome.result.name() };

@@ -1,22 +1,40 @@
 //! DKIM (RFC 6376): each signature of a message with its result.
 //!
 //! mail-auth verifies; refused before it is asked: what costs too much, and what RFC 6376 and RFC 8301 let a verifier
-//! refuse because it can be abused. Body hashes are ours: mail-auth 0.13.3 keeps blank lines at the end that hold
-//! white space, and this way neither an LF-only message nor a large one has to be copied.
+//! refuse because it can be abused. The keys' records are ours to ask for and to read. Body hashes are ours: mail-auth 0.13.3 keeps
+//! blank lines at the end that hold white space, and this way neither an LF-only message nor a large one has to be copied.
 
-use std::time::Duration;
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
+use std::time::Instant;
 
+use futures_util::future::join_all;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::ResolverConfig;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::RecordType;
+use mail_auth::common::cache::NoCache;
 use mail_auth::common::crypto::{Algorithm, HashAlgorithm};
 use mail_auth::common::headers::Header;
+use mail_auth::common::resolver::ToFqdn;
+use mail_auth::common::verify::VerifySignature;
 use mail_auth::dkim::{Canonicalization, DkimError, Signature};
-use mail_auth::{AuthenticatedMessage, DkimResult, Error, MessageAuthenticator};
+use mail_auth::{
+    AuthenticatedMessage, DkimResult, Error, MX, MessageAuthenticator, Parameters, RecordSet, ResolverCache, Txt,
+};
 use ring::digest;
 
-use super::AuthResult;
+use super::coverage::Coverage;
+use super::questions::{FOR_DKIM, Questions};
+use super::tag_list::TagList;
+use super::{AuthResult, key_record, resolver};
 use crate::mail::{Message, comparable_domain};
 
 /// Signatures looked at; each costs a question to DNS and a public key operation.
-const MOST_SIGNATURES: usize = 8;
+const MOST_SIGNATURES: usize = FOR_DKIM;
 /// Octets of header: looking fields up is quadratic in what the sender writes.
 const LARGEST_HEADER: usize = 256 * 1024;
 /// Fields of header, for the same reason.
@@ -32,20 +50,18 @@ pub(super) struct Verified {
     pub(super) result: AuthResult,
     /// Why.
     pub(super) reason: String,
+    /// What it covers; only where it was verified.
+    pub(super) coverage: Option<Coverage>,
 }
 
 impl Verified {
     fn new(domain: impl Into<String>, result: AuthResult, reason: impl Into<String>) -> Self {
-        Self { domain: domain.into(), result, reason: reason.into() }
+        Self { domain: domain.into(), result, reason: reason.into(), coverage: None }
     }
 }
 
-/// Verifies the signatures from the top; those for which DNS does not answer within `limit` are `temperror`.
-pub(super) async fn verify(
-    dns: Result<&MessageAuthenticator, &str>,
-    message: &Message,
-    limit: Duration,
-) -> Vec<Verified> {
+/// Verifies the signatures from the top; those for whose keys DNS does not answer are `temperror`.
+pub(super) async fn verify(questions: &Questions<'_>, message: &Message) -> Vec<Verified> {
     if message.first("DKIM-Signature").is_none() {
         return Vec::new();
     }
@@ -57,44 +73,101 @@ pub(super) async fn verify(
             break;
         }
         match accept(message, value) {
-            Ok(signature) => {
-                outcomes.push(Verified::new(&signature.d, AuthResult::TempError, "DNS did not answer in time"));
-                acceptable.push((outcomes.len() - 1, Header::new(name, value, signature)));
+            Ok((signature, coverage)) => {
+                outcomes.push(Verified::new(&signature.d, AuthResult::TempError, "not verified"));
+                acceptable.push((outcomes.len() - 1, Header::new(name, value, signature), coverage));
             }
-            Err(refused) => outcomes.push(refused),
+            Err((result, reason)) => outcomes.push(Verified::new(tag(value, "d"), result, reason)),
         }
     }
-    let (places, signatures): (Vec<usize>, Vec<_>) = acceptable.into_iter().unzip();
-    let dns = match dns {
-        Ok(dns) => dns,
-        Err(reason) => {
-            places.iter().for_each(|&place| reason.clone_into(&mut outcomes[place].reason));
-            return outcomes;
+    // What the body denies costs no question.
+    let hashes = body_hashes(message.body(), acceptable.iter().map(|(_, field, _)| field.header.cb));
+    acceptable.retain(|(place, field, _)| {
+        let is_of_this_body =
+            hashes.iter().any(|(way, _, _, hash)| *way == field.header.cb && *hash == field.header.bh);
+        if !is_of_this_body {
+            outcomes[*place] = Verified::new(&field.header.d, AuthResult::Fail, "the body was changed (bh=)");
         }
-    };
-    if signatures.is_empty() {
-        return outcomes;
+        is_of_this_body
+    });
+    let ask = |name: String| async move { key_record::read(&questions.ask(&name, RecordType::TXT).await) };
+    let keys = join_all(acceptable.iter().map(|(_, field, _)| ask(field.header.domain_key()))).await;
+    let mut known = Keys::default();
+    let (mut places, mut signatures) = (Vec::new(), Vec::new());
+    for ((place, field, coverage), key) in acceptable.into_iter().zip(keys) {
+        match key {
+            Ok(key) => {
+                known.0.insert(field.header.domain_key().to_fqdn().into(), key);
+                places.push((place, coverage));
+                signatures.push(field);
+            }
+            Err((result, reason)) => (outcomes[place].result, outcomes[place].reason) = (result, reason),
+        }
     }
+    let Some(verifier) = VERIFIER.as_ref().filter(|_| !signatures.is_empty()) else { return outcomes };
     let verifiable = AuthenticatedMessage {
         headers: header.fields().collect(),
-        body_hashes: body_hashes(message.body(), &signatures),
+        body_hashes: hashes,
         dkim_headers: signatures,
         ..AuthenticatedMessage::default()
     };
-    if let Ok(results) = tokio::time::timeout(limit, dns.verify_dkim(&verifiable)).await {
-        for (place, output) in places.into_iter().zip(results) {
-            let (result, reason) = judge(output.result());
-            outcomes[place].result = result;
-            outcomes[place].reason = reason;
-        }
+    let results = verifier.verify_dkim(with_keys(&verifiable, &known)).await;
+    for ((place, coverage), output) in places.into_iter().zip(results) {
+        let (result, reason) = judge(output.result());
+        outcomes[place] = Verified { result, reason, coverage: Some(coverage), ..outcomes[place].clone() };
     }
     outcomes
 }
 
+/// What mail-auth verifies with: it knows no name server, so it can ask nobody; every key is given to it.
+static VERIFIER: LazyLock<Option<MessageAuthenticator>> = LazyLock::new(|| {
+    let nobody = ResolverConfig::from_name_servers(Vec::new());
+    let resolver = TokioResolver::builder_with_config(nobody, TokioRuntimeProvider::default());
+    Some(MessageAuthenticator(resolver.with_tls_config(resolver::no_tls().ok()?).build().ok()?))
+});
+
+/// The keys by their names.
+#[derive(Default)]
+struct Keys(HashMap<Box<str>, Txt>);
+
+impl ResolverCache<Box<str>, Txt> for Keys {
+    fn get<Q>(&self, name: &Q) -> Option<Txt>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.0.get(name).cloned()
+    }
+
+    fn remove<Q>(&self, _: &Q) -> Option<Txt>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        None
+    }
+
+    fn insert(&self, _: Box<str>, _: Txt, _: Instant) {}
+}
+
+type WithKeys<'x> = Parameters<
+    'x,
+    &'x AuthenticatedMessage<'x>,
+    Keys,
+    NoCache<Box<str>, RecordSet<MX>>,
+    NoCache<Box<str>, RecordSet<Ipv4Addr>>,
+    NoCache<Box<str>, RecordSet<Ipv6Addr>>,
+    NoCache<IpAddr, RecordSet<Box<str>>>,
+>;
+
+fn with_keys<'x>(message: &'x AuthenticatedMessage<'x>, keys: &'x Keys) -> WithKeys<'x> {
+    Parameters::new(message).with_txt_cache(keys)
+}
+
 /// The signature, unless it is refused unverified.
-fn accept(message: &Message, value: &[u8]) -> Result<Signature, Verified> {
+fn accept(message: &Message, value: &[u8]) -> Result<(Signature, Coverage), (AuthResult, String)> {
     use AuthResult::{Neutral, PermError, Policy};
-    let refuse = |result, reason: &str| Err(Verified::new(tag(value, "d"), result, reason));
+    let refuse = |result, reason: &str| Err((result, reason.to_owned()));
     if message.content().is_too_large() {
         return refuse(Policy, "the message is over limits.message_size, its body is not in memory");
     }
@@ -108,8 +181,12 @@ fn accept(message: &Message, value: &[u8]) -> Result<Signature, Verified> {
     if signature.a == Algorithm::RsaSha1 {
         return refuse(Policy, "rsa-sha1 proves nothing (RFC 8301)");
     }
+    let Some(tags) = TagList::read(value) else { return refuse(PermError, "its tags break the grammar") };
+    if !is_read_alike(&tags, &signature) {
+        return refuse(PermError, "its tags can be read in two ways");
+    }
     // Presence, not value: mail-auth reads an unreadable number as 0, which is its word for "no l=".
-    if signature.l != 0 || has_tag(value, "l") {
+    if tags.value("l").is_some() {
         return refuse(Policy, "l= leaves the end of the body to anybody");
     }
     if signature.h.len() > MOST_SIGNED_NAMES {
@@ -120,10 +197,27 @@ fn accept(message: &Message, value: &[u8]) -> Result<Signature, Verified> {
     }
     let Some(domain) = comparable_domain(&signature.d) else { return refuse(Neutral, "d= is not a domain name") };
     signature.d = domain;
+    let coverage = match Coverage::read(&tags, message) {
+        Ok(coverage) => coverage,
+        Err(tag) => return refuse(PermError, &format!("{tag} cannot be read")),
+    };
     // Reports (RFC 6651) and third-party signatures (RFC 6541) would only cost questions to DNS.
     signature.r = false;
     signature.atps = None;
-    Ok(signature)
+    Ok((signature, coverage))
+}
+
+/// Whether mail-auth has read what we have: it verifies by its own reading, and the rules here go by ours.
+fn is_read_alike(tags: &TagList<'_>, signature: &Signature) -> bool {
+    let same = |name: &str, read: &str| tags.value(name).is_some_and(|value| value.eq_ignore_ascii_case(read));
+    let names = tags.words("h").into_iter().flatten();
+    let same_number = |name: &str, read: u64| tags.number(name).is_ok_and(|number| number.unwrap_or(0) == read);
+    tags.value("v") == Some("1")
+        && same("d", &signature.d)
+        && same("s", &signature.s)
+        && names.map(str::to_ascii_lowercase).eq(signature.h.iter().map(|name| name.to_ascii_lowercase()))
+        && same_number("t", signature.t)
+        && same_number("x", signature.x)
 }
 
 fn judge(result: &DkimResult) -> (AuthResult, String) {
@@ -149,15 +243,6 @@ fn tag(value: &[u8], name: &str) -> String {
     values.next().unwrap_or_default().chars().filter(|c| c.is_ascii_graphic()).take(253).collect()
 }
 
-fn has_tag(value: &[u8], name: &str) -> bool {
-    let is_tag = |tag: &[u8]| {
-        let end = tag.iter().position(|&byte| byte == b'=').unwrap_or(0);
-        let bare: Vec<u8> = tag[..end].iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        bare.eq_ignore_ascii_case(name.as_bytes())
-    };
-    value.split(|&byte| byte == b';').any(is_tag)
-}
-
 /// The header fields with CRLF line ends, as they were signed: pipe(8) hands messages over with LF.
 struct CanonicalHeader {
     bytes: Vec<u8>,
@@ -174,7 +259,8 @@ impl CanonicalHeader {
             let start = bytes.len();
             let source = &message.bytes()[field.start()..];
             let name_length = source.iter().position(|&byte| byte == b':').unwrap_or(0);
-            bytes.extend_from_slice(&source[..name_length]);
+            // Without the blank that may stand before the colon: `From :` is a From field for everybody, so also for h=.
+            bytes.extend_from_slice(source[..name_length].trim_ascii_end());
             let colon = bytes.len();
             bytes.push(b':');
             for &byte in field.raw() {
@@ -196,12 +282,11 @@ impl CanonicalHeader {
 
 type BodyHash = (Canonicalization, HashAlgorithm, u64, Vec<u8>);
 
-fn body_hashes(body: &[u8], signatures: &[Header<'_, Signature>]) -> Vec<BodyHash> {
+fn body_hashes(body: &[u8], ways: impl Iterator<Item = Canonicalization>) -> Vec<BodyHash> {
     let mut hashes: Vec<BodyHash> = Vec::new();
-    for signature in signatures {
-        let canonicalization = signature.header.cb;
-        if !hashes.iter().any(|(done, ..)| *done == canonicalization) {
-            hashes.push((canonicalization, HashAlgorithm::Sha256, 0, body_hash(body, canonicalization)));
+    for way in ways {
+        if !hashes.iter().any(|(done, ..)| *done == way) {
+            hashes.push((way, HashAlgorithm::Sha256, 0, body_hash(body, way)));
         }
     }
     hashes
@@ -248,7 +333,7 @@ mod tests {
     use mail_auth::dkim::Canonicalization::{Relaxed, Simple};
     use ring::digest;
 
-    use super::{body_hash, has_tag, tag};
+    use super::{body_hash, tag};
 
     #[test]
     fn bodies_are_canonical_as_rfc_6376_says() {
@@ -274,7 +359,5 @@ mod tests {
     fn tags_are_found_in_what_cannot_be_read() {
         let value = b" v=1; a=rsa-sha256;\r\n d = example.org; l = 12; bh=l=; b=d=x";
         assert_eq!(tag(value, "d"), "example.org");
-        assert!(has_tag(value, "l"));
-        assert!(!has_tag(b"v=1; bh=l=; b=l", "l"));
     }
 }

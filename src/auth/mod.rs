@@ -4,28 +4,42 @@
 //! out is `temperror`.
 
 mod alignment;
+mod answer;
+mod cache;
+mod coverage;
 mod dkim;
 mod dmarc;
 mod field_reader;
+mod from_field;
+mod key_record;
 mod proof;
+mod questions;
 mod received;
 mod resolver;
 mod results;
 mod spf;
+mod spf_macro;
 mod spf_record;
+mod tag_list;
 mod trust;
 mod verify;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use proof::Evidence;
-pub use proof::SenderProof;
+use dmarc::Judgement;
+use from_field::Author;
+use proof::{Evidence, SenderEvidence};
+pub use proof::{ProvenEnvelopeSender, ProvenFrom};
+use questions::{FOR_SPF, Questions};
 use resolver::Resolver;
 pub use resolver::{NameServerCheck, TimeLimits};
 
 use crate::config::{AuthMethod, Config, ConfigError};
-use crate::mail::{Address, Envelope, Message};
+use crate::mail::{Envelope, Message, Recipient, canonical_domain};
 use crate::trail::Step;
 
 /// A result of RFC 8601 section 2.7.
@@ -85,90 +99,113 @@ pub struct Authentication {
     pub dmarc: AuthResult,
     /// The From domain asks to quarantine or reject what fails DMARC.
     pub dmarc_enforced: bool,
-    /// The envelope sender, if it is proven (DESIGN section 2.7, number 4).
-    pub envelope_sender: Option<SenderProof>,
-    /// The From address, if it is proven by an aligned pass.
-    pub from: Option<SenderProof>,
-    /// Why nothing is proven, or what proved it: for logs and `explain`.
+    /// The From address, if it is proven: for the event, and for mailboxes that hold what is unproven.
+    pub from: Option<ProvenFrom>,
+    /// DNS gave no answer to something that could have proven the From.
+    pub is_undecided: bool,
+    /// Why the envelope sender is not proven, or what proved it, whoever the recipient is: for logs and `explain`.
     pub summary: String,
     /// What was looked at, in order: for `explain`.
     pub steps: Vec<Step>,
+    sender: SenderEvidence,
+    own_domains: Arc<HashSet<String>>,
 }
 
 impl Authentication {
+    /// Nothing is known, for this reason.
+    pub fn unknown(why: &str) -> Self {
+        Self { summary: why.to_owned(), ..Self::default() }
+    }
+
+    /// The envelope sender of the copy for one recipient, if it is proven (docs/design.md 2.7, point 4).
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn envelope_sender(&self, recipient: &Recipient) -> Result<ProvenEnvelopeSender, String> {
+        let is_ours = |domain: &str| self.own_domains.contains(domain);
+        self.sender.for_recipient(recipient, is_ours).ok_or_else(|| self.summary.clone())
+    }
+
     /// Whether the From domain wants such a message quarantined or rejected: then nobody is written to, whoever the
     /// envelope names.
     pub fn is_refused_by_dmarc(&self) -> bool {
         self.dmarc == AuthResult::Fail && self.dmarc_enforced
     }
+}
 
-    /// Whether DNS gave no answer to something that could have proven the sender.
-    pub fn is_undecided(&self) -> bool {
-        let mut results = self.dkim.iter().map(|signature| signature.result).chain([self.spf, self.dmarc]);
-        results.any(|result| result == AuthResult::TempError)
-    }
+/// What turns evidence into what is known: the same for what we verify and for what we are told.
+#[derive(Debug)]
+struct Conclusion {
+    own_domains: Arc<HashSet<String>>,
+}
 
-    /// Applies the proof rule to what was found.
-    fn conclude(
-        evidence: Evidence,
-        envelope: &Envelope,
-        from: Option<&Address>,
-        dmarc: AuthResult,
-        dmarc_enforced: bool,
-    ) -> Self {
-        let envelope_sender = evidence.envelope_sender(&envelope.sender);
-        let mut found = Self {
-            from: evidence.from(from),
-            summary: evidence.summary(envelope_sender.as_ref()),
-            envelope_sender,
+impl Conclusion {
+    /// Applies the proof rules to what was found.
+    fn draw(&self, evidence: &Evidence, envelope: &Envelope, author: &Author, dmarc: Judgement) -> Authentication {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let sender = evidence.envelope_sender(&envelope.sender, author, now);
+        Authentication {
             spf: evidence.spf.result,
-            dkim: evidence.dkim,
-            dmarc,
-            dmarc_enforced,
+            dkim: evidence.outcomes(),
+            dmarc: dmarc.result,
+            dmarc_enforced: dmarc.enforced,
+            from: evidence.from(author),
+            is_undecided: evidence.is_undecided(author),
+            summary: sender.summary(),
             steps: Vec::new(),
-        };
-        if found.envelope_sender.is_some() && found.is_refused_by_dmarc() {
-            found.summary.push_str(", but dmarc=fail and the From domain asks to quarantine or reject");
+            sender,
+            own_domains: Arc::clone(&self.own_domains),
         }
-        found
     }
 }
 
-/// Works out what is known of senders. Cheap to make: the resolver is built at the first question.
+/// Works out what is known of senders. Cheap to make: no name server is asked for anything before the first question.
 #[derive(Debug)]
 pub struct Authenticator {
     method: AuthMethod,
     hostname: String,
     authserv_ids: Vec<String>,
     resolver: Resolver,
+    conclusion: Conclusion,
 }
 
 impl Authenticator {
-    /// Ready to be asked; builds no resolver until the first question.
+    /// Ready to be asked; reads no resolv.conf until the first question.
+    ///
+    /// # Errors
+    /// None at present.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         Ok(Self::with_limits(config, TimeLimits::default()))
     }
 
     /// The same with other time limits, for tests.
     pub fn with_limits(config: &Config, limits: TimeLimits) -> Self {
+        let domain = |address: &str| address.rsplit_once('@').map(|(_, domain)| canonical_domain(domain));
+        let own_domains = config.mailboxes.iter().filter_map(|mailbox| domain(&mailbox.address.value)).collect();
         Self {
             method: config.auth.method,
             hostname: config.hostname.clone(),
             authserv_ids: config.auth.authserv_ids.clone(),
             resolver: Resolver::new(config.auth.nameservers.clone(), limits),
+            conclusion: Conclusion { own_domains: Arc::new(own_domains) },
         }
     }
 
     /// Examines one message. Never fails and takes at most [`TimeLimits::message`] of waiting for DNS.
     pub async fn examine(&self, envelope: &Envelope, message: &Message) -> Authentication {
         match self.method {
-            AuthMethod::Off => Authentication { summary: "authentication is off".to_owned(), ..Default::default() },
-            AuthMethod::Trust => trust::examine(&self.authserv_ids, &self.hostname, envelope, message),
-            AuthMethod::Verify => verify::examine(&self.resolver, &self.hostname, envelope, message).await,
+            AuthMethod::Off => Authentication::unknown("authentication is off"),
+            AuthMethod::Trust => {
+                trust::examine(&self.authserv_ids, &self.hostname, &self.conclusion, envelope, message)
+            }
+            AuthMethod::Verify => verify::examine(&self.resolver, &self.conclusion, envelope, message).await,
         }
     }
 
     /// Asks every name server by itself whether it answers; nothing where no DNS is used. For `mailhatch check`.
+    ///
+    /// # Errors
+    /// The system's name servers cannot be read.
     pub async fn check(&self) -> Result<Vec<NameServerCheck>, String> {
         match self.method {
             AuthMethod::Verify => self.resolver.check(&self.hostname).await,
@@ -179,9 +216,8 @@ impl Authenticator {
     /// check_host() of RFC 7208 alone, for MAIL FROM, or for HELO where `sender` is empty: what a record says of any
     /// client, whether or not that proves anything.
     pub async fn check_spf(&self, client: IpAddr, helo: &str, sender: &str) -> AuthResult {
-        match self.resolver.dns().await {
-            Ok(dns) => spf::check(dns, &self.hostname, client, helo, sender).await,
-            Err(_) => AuthResult::TempError,
-        }
+        let deadline = tokio::time::Instant::now() + self.resolver.limits().message;
+        let questions = Questions::new(&self.resolver, FOR_SPF, deadline);
+        spf::check(&questions, client, helo, sender).await.result
     }
 }

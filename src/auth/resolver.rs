@@ -1,22 +1,25 @@
-//! The resolver behind all DNS questions of this module: built at the first question, with a cache and a time limit.
+//! The name servers behind all DNS questions of this module: made at the first question, with a cache and a time limit.
 //!
-//! It reads no CA bundle and no hosts file, and it never appends a search domain.
+//! It reads no CA bundle and no hosts file, and it never appends a search domain. It must not be asked but by `Questions`.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail_auth::MessageAuthenticator;
-use mail_auth::hickory_resolver::TokioResolver;
-use mail_auth::hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
-};
-use mail_auth::hickory_resolver::net::runtime::TokioRuntimeProvider;
-use mail_auth::hickory_resolver::system_conf::read_system_conf;
-use tokio::sync::OnceCell;
+use futures_util::StreamExt;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::xfer::DnsHandle;
+use hickory_resolver::proto::op::{DnsRequestOptions, Query};
+use hickory_resolver::proto::rr::RecordType;
+use hickory_resolver::system_conf::read_system_conf;
+use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::timeout;
 
-use super::spf::{self, NoAnswer};
+use super::answer::{Answer, Question};
+use super::cache::AnswerCache;
 
 /// How long DNS may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,34 +34,66 @@ pub struct TimeLimits {
 
 impl Default for TimeLimits {
     fn default() -> Self {
-        Self { question: Duration::from_secs(2), retries: 1, message: Duration::from_secs(8) }
+        Self { question: Duration::from_secs(2), retries: 1, message: Duration::from_secs(10) }
     }
 }
 
-/// Answers kept; a large one is some 2 KB.
-const CACHED_ANSWERS: u64 = 4096;
-/// A TTL above this is cut, so that a corrected record is seen the same day.
-const LONGEST_CACHED: Duration = Duration::from_secs(3600);
+/// Octets of answers kept.
+const CACHED: usize = 32 * 1024 * 1024;
+/// Questions in flight at once: an answer may have 64 KiB on its way in, and ten times as much in memory, before it is found to be
+/// too large.
+const IN_FLIGHT: usize = 128;
 
-/// The resolver, or nothing yet.
+type Pool = NameServerPool<TokioRuntimeProvider>;
+
+/// The name servers, or nothing yet.
 pub(super) struct Resolver {
     name_servers: Vec<SocketAddr>,
     limits: TimeLimits,
-    built: OnceCell<MessageAuthenticator>,
+    built: OnceCell<Pool>,
+    cache: AnswerCache,
+    in_flight: Semaphore,
 }
 
 impl Resolver {
     pub(super) fn new(name_servers: Vec<SocketAddr>, limits: TimeLimits) -> Self {
-        Self { name_servers, limits, built: OnceCell::new() }
+        let (cache, in_flight) = (AnswerCache::new(CACHED), Semaphore::new(IN_FLIGHT));
+        Self { name_servers, limits, built: OnceCell::new(), cache, in_flight }
     }
 
     pub(super) fn limits(&self) -> TimeLimits {
         self.limits
     }
 
-    /// The resolver; an error is tried again at the next question, so that a host whose resolv.conf comes late recovers.
-    pub(super) async fn dns(&self) -> Result<&MessageAuthenticator, String> {
-        self.built.get_or_try_init(|| async { build(&self.name_servers, self.limits) }).await
+    /// What DNS says, from the cache or from a name server. Only [`Questions`](super::questions::Questions) calls this: it counts.
+    pub(super) async fn answer(&self, question: &Question) -> Answer {
+        if let Some(kept) = self.cache.get(question) {
+            return kept;
+        }
+        // The semaphore is never closed.
+        let _permit = self.in_flight.acquire().await;
+        // An error is tried again at the next question, so that a host whose resolv.conf comes late recovers.
+        let built = self.built.get_or_try_init(|| async { pool(servers(&self.name_servers)?, self.limits) }).await;
+        let pool = match built {
+            Ok(pool) => pool,
+            Err(why) => return Answer::Fault(why.into()),
+        };
+        let (answer, until) = ask(pool, question, self.limits.question).await;
+        if let Some(until) = until {
+            self.cache.keep(question, &answer, until);
+        }
+        answer
+    }
+}
+
+/// Asks once. The pool repeats a datagram that gets no answer, and comes by TCP for what does not fit in one; nothing else asks
+/// more than it is told to: no search domains, no CNAME that the name server did not follow itself.
+async fn ask(pool: &Pool, question: &Question, limit: Duration) -> (Answer, Option<std::time::Instant>) {
+    let query = Query::query(question.name.clone(), question.kind);
+    let mut responses = pool.lookup(query, DnsRequestOptions::default());
+    match timeout(limit, responses.next()).await {
+        Ok(Some(response)) => Answer::read(question.kind, response),
+        Ok(None) | Err(_) => (Answer::Fault("no name server answers".into()), None),
     }
 }
 
@@ -68,16 +103,15 @@ pub type NameServerCheck = (String, Result<String, String>);
 impl Resolver {
     /// Asks every name server by itself for a name; that there is no such name is an answer too.
     pub(super) async fn check(&self, name: &str) -> Result<Vec<NameServerCheck>, String> {
-        let absolute = format!("{}.", name.trim_end_matches('.'));
+        let question = Question::new(name, RecordType::TXT).ok_or_else(|| format!("{name} is not a valid name"))?;
         let mut found = Vec::new();
         for server in servers(&self.name_servers)? {
             let port = server.connections.first().map_or(53, |connection| connection.port);
             let shown = SocketAddr::new(server.ip, port).to_string();
-            let dns = with_servers(vec![server], self.limits)?;
-            let question = tokio::time::timeout(self.limits.message, spf::text_records(&dns, &absolute));
-            let answer = match question.await {
-                Ok(Ok(_) | Err(NoAnswer::Nothing)) => Ok(format!("answers (asked for {name})")),
-                Ok(Err(NoAnswer::Fault(why))) => Err(format!("gives no answer about {name} ({why})")),
+            let pool = pool(vec![server], self.limits)?;
+            let answer = match timeout(self.limits.message, ask(&pool, &question, self.limits.question)).await {
+                Ok((Answer::Fault(why), _)) => Err(format!("gives no answer about {name} ({why})")),
+                Ok(_) => Ok(format!("answers (asked for {name})")),
                 Err(_) => Err(format!("gives no answer about {name} in time")),
             };
             found.push((shown, answer));
@@ -92,10 +126,6 @@ impl std::fmt::Debug for Resolver {
     }
 }
 
-fn build(name_servers: &[SocketAddr], limits: TimeLimits) -> Result<MessageAuthenticator, String> {
-    with_servers(servers(name_servers)?, limits)
-}
-
 /// Those of the configuration, or the system's.
 fn servers(name_servers: &[SocketAddr]) -> Result<Vec<NameServerConfig>, String> {
     Ok(if name_servers.is_empty() {
@@ -108,15 +138,11 @@ fn servers(name_servers: &[SocketAddr]) -> Result<Vec<NameServerConfig>, String>
     })
 }
 
-fn with_servers(servers: Vec<NameServerConfig>, limits: TimeLimits) -> Result<MessageAuthenticator, String> {
-    let resolver =
-        TokioResolver::builder_with_config(ResolverConfig::from_name_servers(servers), TokioRuntimeProvider::default())
-            .with_options(options(limits))
-            // Without this the builder reads the system's CA bundle, and fails on a host that has none; TLS is never used.
-            .with_tls_config(no_tls()?)
-            .build()
-            .map_err(|error| format!("the resolver cannot be built: {error}"))?;
-    Ok(MessageAuthenticator(resolver))
+fn pool(servers: Vec<NameServerConfig>, limits: TimeLimits) -> Result<Pool, String> {
+    let mut options = ResolverOpts::default();
+    options.timeout = limits.question;
+    let context = PoolContext::new(options, TlsConfig { config: no_tls()? });
+    Ok(NameServerPool::from_config(servers, Arc::new(context), TokioRuntimeProvider::default()))
 }
 
 fn unique(name_servers: &[SocketAddr]) -> Vec<NameServerConfig> {
@@ -132,20 +158,8 @@ fn unique(name_servers: &[SocketAddr]) -> Vec<NameServerConfig> {
         .collect()
 }
 
-fn options(limits: TimeLimits) -> ResolverOpts {
-    let mut options = ResolverOpts::default();
-    options.timeout = limits.question;
-    options.attempts = limits.retries;
-    options.cache_size = CACHED_ANSWERS;
-    options.positive_max_ttl = Some(LONGEST_CACHED);
-    options.negative_max_ttl = Some(LONGEST_CACHED);
-    options.use_hosts_file = ResolveHosts::Never;
-    // RFC 7208 section 5.7: "exists" asks for an A record, also for an IPv6 client.
-    options.ip_strategy = LookupIpStrategy::Ipv4Only;
-    options
-}
-
-fn no_tls() -> Result<rustls::ClientConfig, String> {
+/// Without a configuration of ours the pool would read the system's CA bundle, and fail on a host that has none; TLS is never used.
+pub(super) fn no_tls() -> Result<rustls::ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

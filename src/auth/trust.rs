@@ -9,27 +9,37 @@
 //! does not remove it as RFC 8601 section 5 asks. Hence the rule that all must agree.
 
 use super::alignment::is_aligned;
-use super::proof::{Evidence, SpfEvidence, only_from};
+use super::coverage::Coverage;
+use super::dmarc::Judgement;
+use super::from_field::Author;
+use super::proof::{Evidence, Signature, SpfEvidence};
 use super::received::{self, Received};
 use super::results::{self, MethodResult, Results};
-use super::{AuthResult, Authentication, DkimOutcome, spf};
-use crate::mail::{Address, Envelope, Message, comparable_domain, is_same_domain};
+use super::tag_list::TagList;
+use super::{AuthResult, Authentication, Conclusion, spf};
+use crate::mail::{Address, Envelope, Field, Message, comparable_domain, is_same_domain};
 use crate::trail::Step;
 
+/// Signatures of a message that are compared with a result.
+const MOST_SIGNATURES: usize = 50;
+
 /// Examines one message; asks nobody.
-pub(super) fn examine(ids: &[String], hostname: &str, envelope: &Envelope, message: &Message) -> Authentication {
+pub(super) fn examine(
+    ids: &[String],
+    hostname: &str,
+    conclusion: &Conclusion,
+    envelope: &Envelope,
+    message: &Message,
+) -> Authentication {
     let fields = believed(ids, hostname, message);
-    let from = only_from(message);
-    let (dmarc, enforced) = match &from {
-        Some(from) => judge_dmarc(&fields, from),
-        None => (AuthResult::PermError, false),
-    };
+    let author = Author::of(message);
+    let judgement = judge_dmarc(&fields, &author);
     let evidence = Evidence {
         spf: envelope.sender.address().map_or_else(SpfEvidence::none, |sender| judge_spf(&fields, sender)),
-        dkim: judge_dkim(&fields),
-        dmarc_pass: from.as_ref().filter(|_| dmarc == AuthResult::Pass).map(|from| from.domain().to_owned()),
+        dkim: judge_dkim(&fields, message),
+        dmarc_pass: author.only().filter(|_| judgement.result == AuthResult::Pass).map(|from| from.domain().to_owned()),
     };
-    let mut found = Authentication::conclude(evidence, envelope, from.as_ref(), dmarc, enforced);
+    let mut found = conclusion.draw(&evidence, envelope, &author, judgement);
     found.steps = fields
         .iter()
         .map(|field| {
@@ -64,14 +74,25 @@ fn believed(ids: &[String], hostname: &str, message: &Message) -> Vec<Results> {
                 }
                 _ => break,
             }
-        } else if field.is("Authentication-Results") {
+        } else if let Some(value) = written_as_by_an_mta(message, field) {
             fields.extend(
-                results::parse(field.raw())
-                    .filter(|read| ids.iter().any(|id| id.eq_ignore_ascii_case(&read.authserv_id))),
+                results::parse(value).filter(|read| ids.iter().any(|id| id.eq_ignore_ascii_case(&read.authserv_id))),
             );
         }
     }
     fields
+}
+
+/// The value of an Authentication-Results field in the one form that filters write, which is the one that an MTA can be told to
+/// remove: the name, a colon, blanks, and then the id itself. No comment, no quoted string, no line end stands before or in it, and
+/// no blank before the colon.
+fn written_as_by_an_mta<'m>(message: &'m Message, field: Field<'m>) -> Option<&'m [u8]> {
+    const NAME: &str = "Authentication-Results";
+    let is_named = field.is(NAME) && message.bytes().get(field.start() + NAME.len()) == Some(&b':');
+    let value = field.raw();
+    let id = value.iter().position(|byte| !matches!(byte, b' ' | b'\t'))?;
+    let is_token = value.get(id).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
+    (is_named && is_token).then_some(value)
 }
 
 /// Whether a Received of ours is the one that took the message from outside. Unclear counts as outside.
@@ -114,13 +135,14 @@ fn judge_spf(fields: &[Results], sender: &Address) -> SpfEvidence {
 }
 
 /// The signatures of the topmost field that has any; a pass stands only if every other field with signatures has it.
-fn judge_dkim(fields: &[Results]) -> Vec<DkimOutcome> {
-    let outcomes = |results: Vec<&MethodResult>| -> Vec<DkimOutcome> {
+fn judge_dkim(fields: &[Results], message: &Message) -> Vec<Signature> {
+    let outcomes = |results: Vec<&MethodResult>| -> Vec<Signature> {
         results
             .into_iter()
             .filter_map(|result| {
                 let domain = signing_domain(result)?;
-                Some(DkimOutcome { domain, result: result.result.unwrap_or(AuthResult::PermError) })
+                let coverage = coverage(message, &domain, result);
+                Some(Signature { domain, result: result.result.unwrap_or(AuthResult::PermError), coverage })
             })
             .collect()
     };
@@ -138,6 +160,31 @@ fn judge_dkim(fields: &[Results]) -> Vec<DkimOutcome> {
     first
 }
 
+/// What the signature covers that a result is about. A result names a domain, and perhaps a selector and the beginning of the
+/// signature (RFC 6008): all fields of which it could speak must cover the same, because one of them did not verify.
+fn coverage(message: &Message, domain: &str, result: &MethodResult) -> Option<Coverage> {
+    let mut signatures = message.all("DKIM-Signature");
+    let mut found: Option<Coverage> = None;
+    for field in signatures.by_ref().take(MOST_SIGNATURES) {
+        let tags = TagList::read(field.raw())?;
+        let starts = |name: &str, start: &str| {
+            let value: String = tags.value(name).unwrap_or_default().split_ascii_whitespace().collect();
+            value.starts_with(start)
+        };
+        let is_meant = tags.value("d").is_some_and(|d| is_same_domain(d, domain))
+            && result.property("header.s").is_none_or(|selector| tags.value("s") == Some(selector))
+            && result.property("header.b").is_none_or(|start| starts("b", start));
+        if !is_meant {
+            continue;
+        }
+        let coverage = Coverage::read(&tags, message).ok()?;
+        if found.replace(coverage.clone()).is_some_and(|before| before != coverage) {
+            return None;
+        }
+    }
+    if signatures.next().is_some() { None } else { found }
+}
+
 /// header.d, or the domain of header.i, which must lie in d= (RFC 6376 section 3.5).
 fn signing_domain(result: &MethodResult) -> Option<String> {
     let identity = result.property("header.i").map(|i| i.rsplit_once('@').map_or(i, |(_, domain)| domain));
@@ -149,13 +196,20 @@ fn signing_domain(result: &MethodResult) -> Option<String> {
 }
 
 /// DMARC of the From domain. A field does not tell what the domain asks for, unless it has policy.dmarc; so a fail
-/// counts as enforced if it is not said to be `none`.
-fn judge_dmarc(fields: &[Results], from: &Address) -> (AuthResult, bool) {
-    let mut judged: Option<(AuthResult, bool)> = None;
+/// counts as enforced if it is not said to be `none`. Nor does it tell what each of several domains asks for: then the message
+/// fails.
+fn judge_dmarc(fields: &[Results], author: &Author) -> Judgement {
+    let domain = match author {
+        Author::Nobody => return Judgement { result: AuthResult::PermError, enforced: false },
+        Author::One(address) => address.domain(),
+        Author::OneDomain(domain) => domain,
+        Author::Several { .. } => return Judgement { result: AuthResult::Fail, enforced: true },
+    };
+    let mut judged: Option<Judgement> = None;
     for result in by_field(fields, "dmarc").flatten() {
-        let about_from = result.property("header.from").is_some_and(|domain| {
-            let domain = domain.rsplit_once('@').map_or(domain, |(_, domain)| domain);
-            is_same_domain(domain, from.domain())
+        let about_from = result.property("header.from").is_some_and(|from| {
+            let from = from.rsplit_once('@').map_or(from, |(_, domain)| domain);
+            is_same_domain(from, domain)
         });
         let here = match result.result {
             Some(AuthResult::Pass) if !about_from => AuthResult::None,
@@ -165,9 +219,9 @@ fn judge_dmarc(fields: &[Results], from: &Address) -> (AuthResult, bool) {
         let enforced = here == AuthResult::Fail
             && !result.property("policy.dmarc").is_some_and(|policy| policy.eq_ignore_ascii_case("none"));
         judged = Some(match judged {
-            Some(before) if before.0 != AuthResult::Pass => before,
-            _ => (here, enforced),
+            Some(before) if before.result != AuthResult::Pass => before,
+            _ => Judgement { result: here, enforced },
         });
     }
-    judged.unwrap_or((AuthResult::None, false))
+    judged.unwrap_or(Judgement { result: AuthResult::None, enforced: false })
 }

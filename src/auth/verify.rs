@@ -1,57 +1,51 @@
 //! `method = "verify"`: SPF, DKIM and DMARC worked out here, in one go and in bounded time.
 
-use tokio::time::timeout;
+use std::net::IpAddr;
+
+use tokio::time::Instant;
 
 use super::dkim::Verified;
-use super::dmarc::Wish;
-use super::proof::{Evidence, SpfEvidence, only_from};
+use super::from_field::Author;
+use super::proof::{Evidence, Signature, SpfEvidence};
+use super::questions::{FOR_DKIM, FOR_DMARC, FOR_SPF, Questions};
 use super::resolver::Resolver;
 use super::spf::Control;
-use super::{AuthResult, Authentication, DkimOutcome, dkim, dmarc, spf};
+use super::{AuthResult, Authentication, Conclusion, dkim, dmarc, spf};
 use crate::mail::{Envelope, Message, Sender};
 use crate::trail::Step;
 
-/// Examines one message. The three run side by side, each within the time limit for the whole message.
-pub(super) async fn examine(resolver: &Resolver, host: &str, envelope: &Envelope, message: &Message) -> Authentication {
-    let limit = resolver.limits().message;
-    let dns = resolver.dns().await;
-    let dns = dns.as_ref().map(|dns| *dns).map_err(String::as_str);
-    let from = only_from(message);
+/// Examines one message. The three run side by side, all of them before one deadline.
+pub(super) async fn examine(
+    resolver: &Resolver,
+    conclusion: &Conclusion,
+    envelope: &Envelope,
+    message: &Message,
+) -> Authentication {
+    let deadline = Instant::now() + resolver.limits().message;
+    let questions = |most| Questions::new(resolver, most, deadline);
+    let (for_spf, for_dkim, for_dmarc) = (questions(FOR_SPF), questions(FOR_DKIM), questions(FOR_DMARC));
+    let author = Author::of(message);
     let spf_part = async {
-        let Some(question) = SpfQuestion::about(envelope) else { return (SpfEvidence::none(), "nothing to ask") };
-        let Ok(dns) = dns else { return (question.unanswered(), "no resolver") };
-        match timeout(limit, question.ask(dns, host)).await {
-            Ok(evidence) => (evidence, "asked"),
-            Err(_) => (question.unanswered(), "DNS did not answer in time"),
+        match SpfQuestion::about(envelope) {
+            Some(question) => question.ask(&for_spf).await,
+            None => (SpfEvidence::none(), "nothing to ask".to_owned()),
         }
     };
-    let dmarc_part = async {
-        let Some(from) = &from else { return Wish::Unknown(AuthResult::PermError) };
-        let Ok(dns) = dns else { return Wish::Unknown(AuthResult::TempError) };
-        timeout(limit, dmarc::wish(dns, from)).await.unwrap_or(Wish::Unknown(AuthResult::TempError))
-    };
-    let dkim_part = dkim::verify(dns, message, limit);
-    let ((spf, spf_note), signatures, wish) = tokio::join!(spf_part, dkim_part, dmarc_part);
+    let dkim_part = dkim::verify(&for_dkim, message);
+    let dmarc_part = dmarc::wishes(&for_dmarc, &author);
+    let ((spf, spf_note), signatures, wishes) = tokio::join!(spf_part, dkim_part, dmarc_part);
 
-    let outcomes = signatures.iter().map(|s| DkimOutcome { domain: s.domain.clone(), result: s.result }).collect();
-    let evidence = Evidence { spf, dkim: outcomes, dmarc_pass: None };
-    let (dmarc, enforced) = match &from {
-        Some(from) => dmarc::judge(&wish, from, &evidence),
-        None => (AuthResult::PermError, false),
-    };
-    let mut found = Authentication::conclude(evidence, envelope, from.as_ref(), dmarc, enforced);
-    found.steps = steps(&found, envelope, &signatures, spf_note, dns.err());
+    let signature =
+        |s: &Verified| Signature { domain: s.domain.clone(), result: s.result, coverage: s.coverage.clone() };
+    let evidence = Evidence { spf, dkim: signatures.iter().map(signature).collect(), dmarc_pass: None };
+    let judgement = dmarc::judge(&wishes, &author, &evidence);
+    let mut found = conclusion.draw(&evidence, envelope, &author, judgement);
+    found.steps = steps(&found, envelope, &signatures, &spf_note);
     found
 }
 
 /// The steps for `explain`, in the order of the story.
-fn steps(
-    found: &Authentication,
-    envelope: &Envelope,
-    signatures: &[Verified],
-    spf_note: &str,
-    dns_error: Option<&str>,
-) -> Vec<Step> {
+fn steps(found: &Authentication, envelope: &Envelope, signatures: &[Verified], spf_note: &str) -> Vec<Step> {
     let step = |rule: &str, result: AuthResult, detail: String| Step {
         step: "auth",
         rule: rule.to_owned(),
@@ -60,10 +54,7 @@ fn steps(
     };
     let client = envelope.client.address.map_or("unknown".to_owned(), |address| address.to_string());
     let sender = envelope.sender.as_text().unwrap_or("unknown");
-    let mut steps = Vec::with_capacity(signatures.len() + 3);
-    if let Some(error) = dns_error {
-        steps.push(step("dns", AuthResult::TempError, error.to_owned()));
-    }
+    let mut steps = Vec::with_capacity(signatures.len() + 2);
     steps.push(step("spf", found.spf, format!("client {client}, MAIL FROM:<{sender}>: {spf_note}")));
     for signature in signatures {
         steps.push(step("dkim", signature.result, format!("d={}: {}", signature.domain, signature.reason)));
@@ -75,7 +66,7 @@ fn steps(
 
 /// What SPF is asked: MAIL FROM, or HELO for the null sender.
 struct SpfQuestion<'m> {
-    client: std::net::IpAddr,
+    client: IpAddr,
     helo: &'m str,
     /// Empty for HELO.
     sender: &'m str,
@@ -96,21 +87,18 @@ impl<'m> SpfQuestion<'m> {
         }
     }
 
-    async fn ask(&self, dns: &mail_auth::MessageAuthenticator, host: &str) -> SpfEvidence {
-        let result = spf::check(dns, host, self.client, self.helo, self.sender).await;
-        let but = if result == AuthResult::Pass && self.domain.is_some() {
-            match spf::control(dns, host, self.client, self.helo, self.sender).await {
+    /// The evidence, and a note on how it was found.
+    async fn ask(&self, questions: &Questions<'_>) -> (SpfEvidence, String) {
+        let checked = spf::check(questions, self.client, self.helo, self.sender).await;
+        let but = if checked.result == AuthResult::Pass && self.domain.is_some() {
+            match spf::control(questions, self.client, self.helo, self.sender).await {
                 Control::Refused => None,
-                Control::PassesEverybody => Some("passes everybody"),
-                Control::Unknown => Some("control: temperror"),
+                Control::PassesEverybody => Some("passes everybody".to_owned()),
+                Control::Unknown(why) => Some(format!("control: {why}")),
             }
         } else {
             None
         };
-        SpfEvidence { result, domain: self.domain.map(str::to_owned), but }
-    }
-
-    fn unanswered(&self) -> SpfEvidence {
-        SpfEvidence { result: AuthResult::TempError, domain: self.domain.map(str::to_owned), but: None }
+        (SpfEvidence { result: checked.result, domain: self.domain.map(str::to_owned), but }, checked.why)
     }
 }

@@ -18,6 +18,7 @@ pub mod lexical;
 mod message;
 mod mime;
 mod parameters;
+mod rewritten;
 mod transfer;
 
 pub use address::Address;
@@ -31,4 +32,5 @@ pub use header::{Field, HeaderPiece};
 pub use message::Message;
 pub use mime::{Attachment, Body, Encoded, Mime};
 pub use parameters::Parameter;
+pub use rewritten::{without_batv, without_prvs, without_srs};
 pub use transfer::TransferEncoding;

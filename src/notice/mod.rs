@@ -20,7 +20,7 @@ pub use policy::Withheld;
 
 use self::render::{Mailer, Templates};
 use self::submit::LocalMta;
-use crate::auth::{Authentication, SenderProof};
+use crate::auth::{Authentication, ProvenEnvelopeSender};
 use crate::config::{Config, ConfigError, NoticeConfig};
 use crate::crash_point::crash_point;
 use crate::event_id::EventId;
@@ -191,12 +191,12 @@ impl Notifier {
         &self,
         rejected: Rejected<'_>,
         authentication: impl Future<Output = Arc<Authentication>>,
-    ) -> Result<SenderProof, Withheld> {
+    ) -> Result<ProvenEnvelopeSender, Withheld> {
         if !self.config.enabled {
             return Err(Withheld::Off);
         }
         policy::without_proof(rejected, self.mailer.address())?;
-        policy::proven(&*authentication.await)
+        policy::proven(&*authentication.await, rejected.recipient)
     }
 }
 

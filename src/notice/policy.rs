@@ -6,8 +6,8 @@
 use std::fmt;
 
 use super::{Rejected, canonical_sender};
-use crate::auth::{Authentication, SenderProof};
-use crate::mail::{Address, Message, Sender};
+use crate::auth::{Authentication, ProvenEnvelopeSender};
+use crate::mail::{Address, Message, Recipient, Sender};
 use crate::screen::marks;
 
 /// The field that every notice of ours carries.
@@ -134,15 +134,10 @@ fn unanswerable(message: &Message) -> Option<String> {
     is_report.then(|| "multipart/report".to_owned())
 }
 
-/// Whether SPF or DKIM proves the envelope sender, and DMARC does not speak against it.
-pub(super) fn proven(authentication: &Authentication) -> Result<SenderProof, Withheld> {
-    let Some(proof) = &authentication.envelope_sender else {
-        return Err(Withheld::Unproven(authentication.summary.clone()));
-    };
-    if authentication.is_refused_by_dmarc() {
-        return Err(Withheld::Dmarc);
-    }
-    Ok(proof.clone())
+/// Whether SPF or DKIM proves the envelope sender of this recipient's copy, and DMARC does not speak against it.
+pub(super) fn proven(authentication: &Authentication, recipient: &Recipient) -> Result<ProvenEnvelopeSender, Withheld> {
+    let proof = authentication.envelope_sender(recipient).map_err(Withheld::Unproven)?;
+    if authentication.is_refused_by_dmarc() { Err(Withheld::Dmarc) } else { Ok(proof) }
 }
 
 /// RFC 5321 section 4.5.3.1: at most 254 octets of address; a domain that the world can resolve has a dot, and its last

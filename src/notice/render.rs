@@ -12,7 +12,7 @@ use mail_builder::mime::{BodyPart, MimePart};
 
 use super::Rejected;
 use super::policy::MARK;
-use crate::auth::SenderProof;
+use crate::auth::ProvenEnvelopeSender;
 use crate::mail::{Address, Message};
 
 /// Octets of the message's header that go back.
@@ -199,7 +199,7 @@ pub(super) fn render(
     hostname: &str,
     templates: &Templates,
     rejected: Rejected<'_>,
-    proof: &SenderProof,
+    proof: &ProvenEnvelopeSender,
 ) -> std::io::Result<Vec<u8>> {
     let Rejected { id, message, recipient, rejection, .. } = rejected;
     let original = recipient.original.as_deref().unwrap_or(&recipient.address);

@@ -56,12 +56,11 @@ Content-Disposition: attachment\r\n\r\n-=E4=0D=0A+b\r\n\
 async fn the_event_has_the_fields_of_the_contract_in_their_order() {
     let setup = spool("[\"body\", \"attachments\", \"raw\"]");
     let mut event = setup.event(KEY, MIXED);
-    event.authentication = Some(Arc::new(Authentication {
-        spf: AuthResult::Pass,
-        dkim: vec![DkimOutcome { domain: "example.org".into(), result: AuthResult::Pass }],
-        dmarc: AuthResult::Fail,
-        ..Authentication::default()
-    }));
+    let mut known = Authentication::default();
+    known.spf = AuthResult::Pass;
+    known.dkim = vec![DkimOutcome { domain: "example.org".into(), result: AuthResult::Pass }];
+    known.dmarc = AuthResult::Fail;
+    event.authentication = Some(Arc::new(known));
     let text = written(&setup, &event).await;
     let address = format!("incoming+{KEY}@gitlab.example.com");
     let want = json!({

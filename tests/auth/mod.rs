@@ -10,7 +10,7 @@ mod trust;
 use std::path::Path;
 use std::time::Duration;
 
-use mailhatch::auth::{Authentication, Authenticator, TimeLimits};
+use mailhatch::auth::{Authentication, Authenticator, ProvenEnvelopeSender, TimeLimits};
 use mailhatch::config::Config;
 use mailhatch::mail::{Client, Content, Envelope, Message, Recipient, Sender};
 
@@ -48,9 +48,14 @@ fn message(text: impl Into<String>) -> Message {
     Message::parse(Content::whole(text.into()))
 }
 
+/// The proof of the envelope sender for the usual recipient.
+fn sender_proof(found: &Authentication) -> Option<ProvenEnvelopeSender> {
+    found.envelope_sender(&Recipient::new("incoming+k@example.com")).ok()
+}
+
 /// The addresses that are proven, as `envelope by, from by`.
 fn proven(found: &Authentication) -> String {
-    let sender = found.envelope_sender.as_ref().map_or("nobody", |proof| proof.by());
+    let sender = sender_proof(found).map_or("nobody".to_owned(), |proof| proof.by().to_owned());
     let from = found.from.as_ref().map_or("nobody", |proof| proof.by());
     format!("{sender} / {from}")
 }

@@ -2,7 +2,7 @@
 
 use mailhatch::auth::AuthResult;
 
-use super::{authenticator, envelope, message, proven};
+use super::{authenticator, envelope, message, proven, sender_proof};
 use crate::support::name_server::{Fault, NameServer, Zone, reverse};
 use crate::support::signer::{Key, Tags, sign};
 
@@ -12,7 +12,7 @@ const CLIENT6: &str = "2001:db8::7";
 
 fn zone(key: &Key) -> Zone {
     Zone::new()
-        .txt("good.org", "v=spf1 ip4:203.0.113.0/24 ip4:5.6.7.8 ip6:2001:db8::/32 -all")
+        .txt("good.org", "v=spf1 ip4:203.0.113.0/24 ip4:5.6.7.8 ip6:2001:db8::7 -all")
         .txt("two-networks.org", "v=spf1 ip4:203.0.113.0/24 ip4:198.51.100.0/24 -all")
         .txt("fail.org", "v=spf1 -all")
         .txt("soft.org", "v=spf1 ~all")
@@ -121,9 +121,9 @@ async fn an_envelope_sender_is_proven_by_spf_that_does_not_pass_everybody() {
     for (name, sender, client, summary) in rows {
         let found = authenticator.examine(&envelope(sender, client), &mail).await;
         assert_eq!(found.summary, *summary, "{name}: {:?}", found.steps);
-        assert_eq!(found.envelope_sender.is_some(), *summary == "spf=pass", "{name}");
-        let address = found.envelope_sender.as_ref().map(|proof| proof.address().as_str());
-        assert!(address.is_none_or(|address| address == *sender), "{name}");
+        let proof = sender_proof(&found);
+        assert_eq!(proof.is_some(), *summary == "spf=pass", "{name}");
+        assert!(proof.is_none_or(|proof| proof.address().as_str() == *sender), "{name}");
         assert!(found.from.is_none(), "{name}");
     }
 }
@@ -134,15 +134,16 @@ async fn dkim_proves_what_is_aligned_and_dmarc_is_reported() {
     let key = Key::ed25519();
     let server = NameServer::start(zone(&key));
     let authenticator = authenticator(&server);
-    let plain = |from: &str| format!("From: {from}\r\nSubject: s\r\n\r\nHello.\r\n");
-    let signed = |domain, from: &str| sign(&key, &Tags::ed25519(domain), &plain(from));
+    let plain = |from: &str| format!("From: {from}\r\nTo: incoming+k@example.com\r\nSubject: s\r\n\r\nHello.\r\n");
+    let tags = |domain| Tags { signed: "from:to:subject".to_owned(), ..Tags::ed25519(domain) };
+    let signed = |domain, from: &str| sign(&key, &tags(domain), &plain(from));
     let dkim = "dkim=pass d=signed.org";
     // name, sender, client, message, envelope proof / From proof, DMARC, enforced
     type Row<'a> = (&'a str, &'a str, &'a str, String, String, AuthResult, bool);
     let rows: Vec<Row> = vec![
         (
             "aligned with both",
-            "a@signed.org",
+            "b@signed.org",
             "",
             signed("signed.org", "b@signed.org"),
             format!("{dkim} / {dkim}"),
@@ -151,10 +152,19 @@ async fn dkim_proves_what_is_aligned_and_dmarc_is_reported() {
         ),
         (
             "aligned below the organizational domain",
-            "a@bounce.signed.org",
+            "b@mail.signed.org",
             "",
             signed("signed.org", "b@mail.signed.org"),
             format!("{dkim} / {dkim}"),
+            Pass,
+            true,
+        ),
+        (
+            "another address of the organizational domain",
+            "a@bounce.signed.org",
+            "",
+            signed("signed.org", "b@mail.signed.org"),
+            format!("nobody / {dkim}"),
             Pass,
             true,
         ),
@@ -167,15 +177,7 @@ async fn dkim_proves_what_is_aligned_and_dmarc_is_reported() {
             Pass,
             true,
         ),
-        (
-            "another From",
-            "a@signed.org",
-            "",
-            signed("signed.org", "b@lax.org"),
-            format!("{dkim} / nobody"),
-            Fail,
-            false,
-        ),
+        ("another From", "a@signed.org", "", signed("signed.org", "b@lax.org"), "nobody / nobody".into(), Fail, false),
         ("public suffix", "a@x.co.uk", "", signed("co.uk", "b@x.co.uk"), "nobody / nobody".into(), Nothing, false),
         (
             "SPF and another From that asks to reject",
@@ -246,27 +248,45 @@ async fn dkim_proves_what_is_aligned_and_dmarc_is_reported() {
             "a@signed.org",
             "",
             format!("From: b@signed.org\r\n{}", signed("signed.org", "b@signed.org")),
-            format!("{dkim} / nobody"),
+            "nobody / nobody".into(),
+            Fail,
+            true,
+        ),
+        (
+            "two From fields of domains that ask nothing",
+            "a@good.org",
+            CLIENT,
+            format!("From: b@lax.org\r\n{}", plain("b@nothing.org")),
+            "spf=pass / nobody".into(),
             PermError,
             false,
         ),
         (
-            "two From addresses",
-            "a@signed.org",
+            "two domains, one of which DNS says nothing of",
+            "a@good.org",
+            CLIENT,
+            plain("b@lax.org, b@nodmarc.org"),
+            "spf=pass / nobody".into(),
+            Fail,
+            true,
+        ),
+        (
+            "two From addresses of one domain",
+            "b@signed.org",
             "",
             signed("signed.org", "b@signed.org, c@signed.org"),
-            format!("{dkim} / nobody"),
-            PermError,
-            false,
+            "nobody / nobody".into(),
+            Pass,
+            true,
         ),
         (
             "two addresses in brackets",
-            "a@signed.org",
+            "b@signed.org",
             "",
             signed("signed.org", "<b@signed.org> <c@evil.org>"),
-            format!("{dkim} / nobody"),
-            PermError,
-            false,
+            "nobody / nobody".into(),
+            Fail,
+            true,
         ),
         (
             "an address as display name",

@@ -3,7 +3,7 @@
 use mailhatch::auth::{AuthResult, Authenticator};
 use proptest::prelude::*;
 
-use super::{config, envelope, message, proven};
+use super::{config, envelope, message, proven, sender_proof};
 
 /// Our MTA's own trace field for a message from outside.
 const OURS: &str = "Received: from mail.good.org (mail.good.org [203.0.113.7])\r\n\tby mx.example.com (Postfix) with ESMTP id 4X\r\n\
@@ -32,8 +32,17 @@ async fn only_what_our_own_servers_wrote_is_believed() {
         ("no Received of another host", &[OURS, PASS], true),
         ("other case", &[OURS, &PASS.replace("mx.example.com", "MX.Example.COM")], true),
         ("second id of ours", &[OURS, &PASS.replace("mx.example.com", "auth.example.com")], true),
-        ("quoted id", &[OURS, &PASS.replace("mx.example.com", "\"mx.example.com\"")], true),
-        ("folded, with comments", &[OURS, &PASS.replace("com; spf", "com (x;y)\r\n\t1\r\n ;\r\n\tspf")], true),
+        (
+            "folded behind the id, with comments",
+            &[OURS, &PASS.replace("com; spf", "com (x;y)\r\n\t1\r\n ;\r\n\tspf")],
+            true,
+        ),
+        ("a tab before the id", &[OURS, &PASS.replace(": mx", ":\tmx")], true),
+        ("nothing before the id", &[OURS, &PASS.replace(": mx", ":mx")], true),
+        ("quoted id", &[OURS, &PASS.replace("mx.example.com", "\"mx.example.com\"")], false),
+        ("a comment before the id", &[OURS, &PASS.replace(": mx", ": (x) mx")], false),
+        ("folded before the id", &[OURS, &PASS.replace(": mx", ":\r\n mx")], false),
+        ("a blank before the colon", &[OURS, &PASS.replace("Results:", "Results :")], false),
         ("below another host's Received", &[OURS, THEIRS, PASS], false),
         ("below a forged Received", &[OURS, FORGED, PASS], false),
         ("below a forged Received behind a content filter", &[INSIDE, OURS, FORGED, PASS], false),
@@ -60,7 +69,7 @@ async fn only_what_our_own_servers_wrote_is_believed() {
     for (name, fields, believed) in rows {
         let text = format!("{}From: a@other.org\r\nSubject: s\r\n\r\nHello.\r\n", fields.concat());
         let found = authenticator.examine(&envelope("jane@good.org", ""), &message(text)).await;
-        assert_eq!(found.envelope_sender.is_some(), *believed, "{name}: {found:?}");
+        assert_eq!(sender_proof(&found).is_some(), *believed, "{name}: {found:?}");
         assert_eq!(found.summary, if *believed { "spf=pass" } else { "spf=none, no aligned dkim" }, "{name}");
     }
 }
@@ -108,17 +117,12 @@ async fn results_prove_what_they_name() {
             "spf=pass / spf=pass for good.org",
             false,
         ),
-        ("DKIM d", &["dkim=pass header.d=good.org header.s=s"], "dkim=pass d=good.org / dkim=pass d=good.org", false),
-        (
-            "DKIM i",
-            &["dkim=pass header.i=@mail.good.org"],
-            "dkim=pass d=mail.good.org / dkim=pass d=mail.good.org",
-            false,
-        ),
+        ("DKIM d", &["dkim=pass header.d=good.org header.s=s"], "nobody / dkim=pass d=good.org", false),
+        ("DKIM i", &["dkim=pass header.i=@mail.good.org"], "nobody / dkim=pass d=mail.good.org", false),
         (
             "DKIM i and d",
             &["dkim=pass header.i=j@x.good.org header.d=good.org"],
-            "dkim=pass d=good.org / dkim=pass d=good.org",
+            "nobody / dkim=pass d=good.org",
             false,
         ),
         ("DKIM i and d of others", &["dkim=pass header.i=@good.org header.d=evil.org"], "nobody / nobody", false),
@@ -128,7 +132,7 @@ async fn results_prove_what_they_name() {
         (
             "DKIM, one of two signatures",
             &["dkim=fail header.d=good.org; dkim=pass header.d=good.org"],
-            "dkim=pass d=good.org / dkim=pass d=good.org",
+            "nobody / dkim=pass d=good.org",
             false,
         ),
         (
@@ -183,7 +187,46 @@ async fn two_from_fields_and_a_null_sender_are_not_proven() {
     let text = format!("{OURS}{results}From: jane@good.org\r\nFrom: jane@good.org\r\n\r\n");
     let found = authenticator().examine(&envelope("<>", ""), &message(text)).await;
     assert_eq!(proven(&found), "nobody / nobody");
-    assert_eq!(found.dmarc, AuthResult::PermError);
+    assert_eq!(
+        (found.dmarc, found.is_refused_by_dmarc()),
+        (AuthResult::Fail, true),
+        "nobody can tell whose wish counts"
+    );
+}
+
+/// A result tells that a signature verifies, and not what it covers: that is read from the signatures themselves.
+#[tokio::test]
+async fn a_signature_proves_the_sender_only_with_the_recipient_in_what_it_covers() {
+    let us = "To: incoming+k@example.com\r\n";
+    let signature = |tags: &str| format!("DKIM-Signature: v=1; a=rsa-sha256; {tags}; bh=x; b=ab c\r\n\td\r\n");
+    let all = "d=good.org; s=s; h=from:to";
+    let good = signature(all);
+    let proof = "dkim=pass d=good.org";
+    let pass = "dkim=pass header.d=good.org header.s=s";
+    let old = signature("d=good.org; s=old; h=from:to; t=1000000000");
+    let rows: &[(&str, &str, String, &str)] = &[
+        ("to us", pass, good.clone(), proof),
+        ("by the beginning of the signature", "dkim=pass header.d=good.org header.b=abcd", good.clone(), proof),
+        ("no signature", pass, String::new(), "nobody"),
+        ("another domain's", pass, good.replace("good.org", "evil.org"), "nobody"),
+        ("another selector's", pass, good.replace("s=s", "s=t"), "nobody"),
+        ("another signature", "dkim=pass header.d=good.org header.b=abce", good.clone(), "nobody"),
+        ("To is not signed", pass, good.replace(":to", ""), "nobody"),
+        ("From is not signed", pass, good.replace("from:", ""), "nobody"),
+        ("old", pass, good.replace("s=s;", "s=s; t=1000000000;"), "nobody"),
+        ("one of two, of another selector", pass, format!("{old}{good}"), proof),
+        ("one of two, and nobody says which", "dkim=pass header.d=good.org", format!("{old}{good}"), "nobody"),
+        ("two alike", "dkim=pass header.d=good.org", format!("{good}{good}"), proof),
+        ("tags that cannot be read", pass, format!("DKIM-Signature: d=good.org; d=good.org\r\n{good}"), "nobody"),
+        ("very many", pass, good.repeat(51), "nobody"),
+    ];
+    for (name, result, signatures, expected) in rows {
+        let text = format!(
+            "{OURS}Authentication-Results: mx.example.com; {result}\r\n{signatures}{us}From: jane@good.org\r\n\r\nHello.\r\n"
+        );
+        let found = authenticator().examine(&envelope("jane@good.org", ""), &message(text)).await;
+        assert_eq!(proven(&found), format!("{expected} / {proof}"), "{name}: {}", found.summary);
+    }
 }
 
 proptest! {

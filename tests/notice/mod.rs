@@ -1,10 +1,12 @@
 //! The reject notice: may it be written, what it says, and how it is handed over, with a real name server, a real ledger
 //! and an SMTP server that does what it is told.
 
+mod dns_bounds;
 mod end_to_end;
 mod flood;
 mod hostile;
 mod policy;
+mod proof;
 mod rendering;
 mod submission;
 mod templates;

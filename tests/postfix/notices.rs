@@ -98,7 +98,13 @@ fn who_gets_a_notice_and_why_the_others_do_not() {
     let v6 = Client { address: "2001:db8::7", name: "mail.v6.example", helo: "mail.v6.example" };
     let inside = Client { address: "10.0.0.7", name: "[UNAVAILABLE]", helo: "pc" };
     let plain = |name: &str, sender: &str| text(name, sender, "");
-    let signed = |name: &str, from: &str| sign(&key, &Tags::ed25519("signed.example"), &text(name, from, ""));
+    let tags = || Tags { signed: "from:to:cc:subject".to_owned(), ..Tags::ed25519("signed.example") };
+    let signed = |name: &str, from: &str| sign(&key, &tags(), &text(name, from, ""));
+    let with = |name: &str, from: &str, fields: &str| sign(&key, &tags(), &text(name, from, fields));
+    let elsewhere =
+        |name: &str, from: &str| sign(&key, &tags(), &text(name, from, "").replace(UNKNOWN, "support@other.example"));
+    let not_from = "spf=none, dkim=pass d=signed.example but From is not the envelope sender";
+    let not_to = "spf=none, dkim=pass d=signed.example but the recipient is in no signed To or Cc";
     let damaged = |name: &str, from: &str| signed(name, from).replace("THE BODY", "ANOTHER BODY");
     let none = "spf=none, no aligned dkim";
     let everybody = "spf=pass (passes everybody), no aligned dkim";
@@ -122,7 +128,12 @@ fn who_gets_a_notice_and_why_the_others_do_not() {
         ("inside-client", "jane@all.example", inside, plain("inside-client", "jane@all.example"), Withheld(none)),
         ("helo-only", "jane@nothing.example", helo.clone(), plain("helo-only", "jane@nothing.example"), Withheld(none)),
         ("dkim-aligned", "jane@signed.example", REMOTE, signed("dkim-aligned", "jane@signed.example"), Sent),
-        ("dkim-organizational-domain", "joe@bounce.signed.example", REMOTE, signed("dkim-organizational-domain", "joe@signed.example"), Sent),
+        ("dkim-replayed", "victim@signed.example", REMOTE, signed("dkim-replayed", "jane@signed.example"), Withheld(not_from)),
+        ("dkim-organizational-domain", "joe@bounce.signed.example", REMOTE, signed("dkim-organizational-domain", "joe@signed.example"), Withheld(not_from)),
+        ("dkim-batv", "prvs=0123456789=joe@signed.example", REMOTE, signed("dkim-batv", "joe@signed.example"), Sent),
+        ("dkim-forwarded", "ann@signed.example", REMOTE, elsewhere("dkim-forwarded", "ann@signed.example"), Withheld(not_to)),
+        ("dkim-list", "ann@signed.example", REMOTE, with("dkim-list", "ann@signed.example", "List-Id: <x.list.example>\r\n"), Withheld("machine-made (List-*)")),
+        ("dkim-srs", "SRS0=HHH=TT=signed.example=ann@nothing.example", REMOTE, signed("dkim-srs", "ann@signed.example"), Withheld(none)),
         ("dkim-unaligned", "jane@other.example", REMOTE, signed("dkim-unaligned", "jane@signed.example"), Withheld(none)),
         ("dkim-broken", "ann@signed.example", REMOTE, damaged("dkim-broken", "ann@signed.example"), Withheld(none)),
         ("null-sender", "", helo, plain("null-sender", "jane@pass.example"), Ignored("null-sender")),
@@ -138,6 +149,7 @@ fn who_gets_a_notice_and_why_the_others_do_not() {
         ("dmarc-reject", "jane@two.example", REMOTE, plain("dmarc-reject", "ceo@strict.example"), Withheld("dmarc=fail, and the From domain asks to refuse it")),
         ("dmarc-none", "jane@two.example", REMOTE, plain("dmarc-none", "ceo@lax.example"), Sent),
         ("srs", "SRS0=HHH=TT=orig.example=jane@forwarder.example", REMOTE, plain("srs", "jane@orig.example"), Sent),
+        ("srs-forwarded", "SRS0=HHH=TT=signed.example=eve@forwarder.example", REMOTE, elsewhere("srs-forwarded", "eve@signed.example"), Sent),
         ("srs-same-person", "SRS0=GGG=UU=orig.example=jane@forwarder.example", REMOTE, plain("srs-same-person", "jane@orig.example"), Withheld(interval)),
         ("srs-robot", "SRS0=HHH=TT=orig.example=noreply@forwarder.example", REMOTE, plain("srs-robot", "jane@orig.example"), Withheld("role address (noreply)")),
         ("batv", "prvs=0123456789=jane@batv.example", REMOTE, plain("batv", "jane@batv.example"), Sent),
@@ -224,6 +236,32 @@ fn assert_notice(mail: &Outgoing) {
     let name = original.trim_start_matches('<').split('@').next().unwrap();
     assert!(read.text(2).contains(&format!("Subject: {name}")), "{}", read.text(2));
     assert!(!mail.message.contains("THE BODY"), "no body of the original ever: {}", mail.message);
+}
+
+/// What a client says the original recipient was is not what we know of it (RFC 3461 section 4.2): one of somebody else's mails
+/// does not become ours by it.
+#[needs(postfix, root)]
+#[test]
+fn a_signature_for_somebody_else_proves_nothing_whatever_the_client_calls_the_recipient() {
+    let key = Key::ed25519();
+    let names = NameServer::start(zone(&key));
+    let site = start(&names, "");
+    let tags = Tags { signed: "from:to:subject".to_owned(), ..Tags::ed25519("signed.example") };
+    let mail = |name: &str, to: &str| sign(&key, &tags, &text(name, "jane@signed.example", "").replace(UNKNOWN, to));
+    let rows = [
+        (
+            "somebody-else",
+            "bob@other.example",
+            "rfc822;bob@other.example",
+            "notice withheld: spf=none, dkim=pass d=signed.example but",
+        ),
+        ("one-of-ours", "before@mail.example.com", "rfc822;before@mail.example.com", "notice sent"),
+    ];
+    for (name, to, original, expected) in rows {
+        let sent = Submission::new("jane@signed.example", &[UNKNOWN], mail(name, to));
+        let replies = site.send(&sent.rcpt_parameters(&format!("ORCPT={original}")));
+        assert!(replies[0].contains(expected), "{name}: {replies:?}");
+    }
 }
 
 #[needs(postfix, root)]

@@ -6,7 +6,7 @@ use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::{Canonicalization, DkimSigner};
 
 use crate::facts::delicate_message;
-use crate::service::{Site, message, over_lmtp_and_pipe};
+use crate::service::{INCOMING, Site, Variant, message, message_with, over_lmtp_and_pipe};
 use crate::support::name_server::{NameServer, Zone};
 use crate::support::needs;
 use crate::support::postfix::Postfix;
@@ -92,6 +92,68 @@ fn sign(message: &[u8]) -> (Vec<u8>, String) {
     let mut signed = signature.to_header().into_bytes();
     signed.extend_from_slice(message);
     (signed, format!("v=DKIM1; k=ed25519; p={public}"))
+}
+
+/// The recipe of docs/notices.md for a Postfix that believes its own results.
+fn recipe() -> String {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/notices.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let lines: Vec<_> = page.lines().filter(|line| line.starts_with("/^Authentication-Results")).collect();
+    assert_eq!(lines.len(), 1, "one line of header_checks");
+    format!("{}\n", lines[0])
+}
+
+/// `spf=pass` for the sender in every way in which a field could be written.
+fn forged_results() -> String {
+    let mut fields = String::new();
+    for name in ["Authentication-Results", "authentication-results", "AUTHENTICATION-RESULTS"] {
+        for colon in [":", " :", "\t :"] {
+            for before in ["", " ", "\t", "   \t", "\r\n ", " \r\n\t", " (mx)", " (\r\n x) ", "\"\" "] {
+                for id in ["mx.example.com", "MX.Example.COM", "\"mx.example.com\"", "mx.example\\.com"] {
+                    for behind in ["; ", ";", " ; ", " 1; ", "(x); ", " (x) ;\r\n\t", "\r\n ; "] {
+                        fields +=
+                            &format!("{name}{colon}{before}{id}{behind}spf=pass smtp.mailfrom=jane@example.org\r\n");
+                    }
+                }
+            }
+        }
+    }
+    fields
+}
+
+/// A milter that says nothing of SPF, and a sender who does: without the recipe the sender is believed. So with it, no form of the
+/// field that mailhatch believes has passed Postfix.
+#[needs(postfix, root)]
+#[test]
+fn every_forged_result_that_would_be_believed_is_removed_by_the_recipe() {
+    let site = Site::prepare(Variant::Lmtp);
+    site.configure_with("method = \"trust\"\nauthserv_ids = [\"mx.example.com\"]", INCOMING);
+    site.start_service();
+    let checks = site.postfix.path("etc/header_checks");
+    std::fs::write(&checks, recipe()).unwrap();
+    let send = |name: &str, fields: &str| {
+        let sent = Submission::new("jane@example.org", &["nobody@mail.example.com"], message_with(name, fields));
+        site.send(&sent).remove(0)
+    };
+    let believed = send("without", &forged_results());
+    assert!(believed.contains("notice sent"), "{believed}");
+    site.postfix.set(&[&format!("header_checks=regexp:{}", checks.display())]);
+    let removed = send("with", &forged_results());
+    assert!(removed.contains("notice withheld: spf=none, no aligned dkim"), "{removed}");
+    // What is another server's stays.
+    let other = "Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=jane@example.org\r\n";
+    send("other", &other.repeat(2));
+    let held = site.mailhatch(&["held", "list"]).output().unwrap();
+    let held = String::from_utf8(held.stdout).unwrap();
+    let texts: Vec<String> = held
+        .lines()
+        .map(|line| {
+            let shown = site.mailhatch(&["held", "show", "--raw", &line[..32]]).output().unwrap();
+            String::from_utf8_lossy(&shown.stdout).into_owned()
+        })
+        .collect();
+    let other = texts.iter().find(|text| text.contains("<other@example.org>")).expect("the copy");
+    assert_eq!(other.matches("mx.example.net").count(), 2, "{other}");
 }
 
 /// The tests above are worth nothing if a mail to the world does not come out at all.

@@ -48,7 +48,7 @@ impl Site {
     }
 
     /// Writes the configuration, with these lines in `[auth]`.
-    fn configure_with(&self, auth: &str, sections: &str) {
+    pub fn configure_with(&self, auth: &str, sections: &str) {
         self.write_configuration(&format!(
             r#"hostname = "mx.example.com"
 state_dir = "{dir}/state"

@@ -45,6 +45,12 @@ fn key(name: &str) -> String {
     name.trim_end_matches('.').to_lowercase()
 }
 
+/// A name by its labels as they are, without the escapes of a text form: `foo:bar` is a label.
+fn spelled(name: &Name) -> String {
+    let labels: Vec<_> = name.iter().map(|label| String::from_utf8_lossy(label).into_owned()).collect();
+    key(&labels.join("."))
+}
+
 fn dns_name(name: &str) -> Name {
     // Labels as they are: a zone may hold names that no host may have, such as `foo:bar`.
     let labels = key(name);
@@ -133,7 +139,7 @@ impl Zone {
             match types.get(&RecordType::CNAME).map(Vec::as_slice) {
                 Some([data @ RData::CNAME(CNAME(target)), ..]) => {
                     add(data);
-                    name = key(&target.to_ascii());
+                    name = spelled(target);
                 }
                 _ => return self.late_faults.get(&name).map_or(Ok(answers), |fault| Err(*fault)),
             }
@@ -251,7 +257,7 @@ impl Shared {
     fn reply(&self, question: &[u8], limit: Option<usize>) -> Option<Vec<u8>> {
         let request = Message::from_vec(question).ok()?;
         let query = request.queries.first()?.clone();
-        let name = key(&query.name.to_ascii());
+        let name = spelled(&query.name);
         self.questions.lock().expect("questions").push((name.clone(), query.query_type));
         let answer = self.zone.lock().expect("zone").answer(&name, query.query_type);
         let mut reply = Message::response(request.metadata.id, request.metadata.op_code);

@@ -84,7 +84,7 @@ pub struct Tags {
     /// h=
     pub signed: String,
     /// More tags, such as ` x=1;`.
-    pub more: &'static str,
+    pub more: String,
     /// What is hashed for bh=, if it is not the canonical form of the message's body.
     pub body: Option<&'static str>,
 }
@@ -96,7 +96,7 @@ impl Tags {
             domain,
             canonicalization: "relaxed/relaxed",
             signed: "from:subject".to_owned(),
-            more: "",
+            more: String::new(),
             body: None,
         }
     }
