@@ -1,10 +1,11 @@
-//! Writing so that a reader never sees half of it and a power cut does not undo it: a temporary name, fsync, rename,
-//! fsync of the directory.
+//! Writing a directory so that a reader never sees half of it and a power cut does not undo it: a temporary name, fsync,
+//! rename, fsync of the directory.
 
-use std::fs::{self, File};
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::Path;
+use std::os::unix::fs::{PermissionsExt, fchown};
+
+use crate::directory::{Directory, Entry, TemporaryDirectory};
 
 /// One file of a directory that is written as a whole.
 pub struct Part<'a> {
@@ -14,102 +15,113 @@ pub struct Part<'a> {
     pub write: &'a dyn Fn(&mut dyn Write) -> io::Result<()>,
 }
 
-/// Who may do what with a directory, whatever the umask.
+/// Whose a directory is, and who else may do what with it, whatever the umask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Our group may read: 0750 and 0640.
-    GroupReads,
-    /// Our group may also remove what it has taken: 0770 and 0660.
-    GroupTakes,
+pub struct Access {
+    /// `None`: ours.
+    pub uid: Option<u32>,
+    /// `None`: as it comes.
+    pub gid: Option<u32>,
+    /// Permissions of the directory; a file has the same without the right to execute.
+    pub mode: u32,
 }
 
 impl Access {
-    fn modes(self) -> (u32, u32) {
-        match self {
-            Self::GroupReads => (0o750, 0o640),
-            Self::GroupTakes => (0o770, 0o660),
+    /// For us alone.
+    pub const PRIVATE: Self = Self { uid: None, gid: None, mode: 0o700 };
+
+    /// For whoever may write to a directory: its group may also remove what it has taken. Where root writes, it is the
+    /// owner's.
+    pub fn of_group(base: &Entry) -> Self {
+        let uid = nix::unistd::geteuid().is_root().then_some(base.uid);
+        Self { uid, gid: Some(base.gid), mode: 0o770 }
+    }
+
+    /// On the handle, so that no other file can get it; the mode last, because a new owner takes rights away.
+    fn settle(self, file: &File) -> io::Result<()> {
+        if self.uid.is_some() || self.gid.is_some() {
+            fchown(file, self.uid, self.gid)?;
         }
+        file.set_permissions(Permissions::from_mode(self.mode & 0o666))
+    }
+
+    fn settle_directory(self, directory: &Directory) -> io::Result<()> {
+        if self.uid.is_some() || self.gid.is_some() {
+            directory.set_owner(self.uid, self.gid)?;
+        }
+        directory.set_mode(self.mode)
     }
 }
 
-/// Writes the directory `base/name` with all its files. If it is there already, it stays as it is: the same name is
-/// the same content.
+/// Writes a directory with all its files below `staging`, to which nobody else can write. It gets its name by
+/// [`TemporaryDirectory::persist`].
 ///
-/// What root writes belongs to the owner of `base`, so that a copy released or spooled by hand does not lock the service out.
-pub fn write_directory(base: &Path, name: &str, access: Access, parts: &[Part<'_>]) -> io::Result<()> {
-    let (directory_mode, file_mode) = access.modes();
-    let target = base.join(name);
-    if target.exists() {
-        // Whoever wrote it may have been killed between its rename and its fsync.
-        return File::open(base)?.sync_all();
-    }
-    let owner = fs::metadata(base)?;
-    let settle = |path: &Path, mode: u32| {
-        if nix::unistd::geteuid().is_root() {
-            chown(path, Some(owner.uid()), Some(owner.gid()))?;
-        }
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
-    };
-    // A dot hides the temporary name from a reader that lists the directory; the prefix lets a clean-up find it.
-    let temporary = tempfile::Builder::new().prefix(".tmp-").tempdir_in(base)?;
+/// # Errors
+/// A part cannot be written, or the disk cannot take it; nothing is left.
+pub fn write_directory<'d>(
+    staging: &'d Directory,
+    access: Access,
+    parts: &[Part<'_>],
+) -> io::Result<TemporaryDirectory<'d>> {
+    let temporary = staging.temporary()?;
     // All is written before the first fsync: a journal then takes it in one commit, and the later fsyncs find nothing to do.
     let mut files = Vec::new();
     for part in parts {
-        let path = temporary.path().join(part.name);
-        let mut file = io::BufWriter::with_capacity(64 * 1024, File::create_new(&path)?);
-        settle(&path, file_mode)?;
-        (part.write)(&mut file)?;
-        files.push(file.into_inner().map_err(io::IntoInnerError::into_error)?);
+        let file = temporary.directory().new_file(part.name, 0o600)?;
+        let mut writer = io::BufWriter::with_capacity(64 * 1024, file);
+        (part.write)(&mut writer)?;
+        files.push(writer.into_inner().map_err(io::IntoInnerError::into_error)?);
     }
-    settle(temporary.path(), directory_mode)?;
-    files.iter().try_for_each(File::sync_all)?;
-    File::open(temporary.path())?.sync_all()?;
-    match fs::rename(temporary.path(), &target) {
-        Ok(()) => {
-            let _renamed = temporary.keep();
-        }
-        // Another process wrote the same one in the meantime.
-        Err(_) if target.exists() => {}
-        Err(error) => return Err(error),
+    for file in &files {
+        access.settle(file)?;
+        file.sync_all()?;
     }
-    File::open(base)?.sync_all()
+    access.settle_directory(temporary.directory())?;
+    temporary.directory().sync()?;
+    Ok(temporary)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn open(base: &tempfile::TempDir) -> Directory {
+        Directory::open(base.path()).expect("directory")
+    }
+
     #[test]
-    fn a_directory_appears_whole_and_only_once() {
+    fn a_directory_appears_whole() {
         let base = tempfile::tempdir().expect("directory");
-        for text in [&b"first"[..], b"second"] {
-            let write = |out: &mut dyn Write| out.write_all(text);
-            let parts = [Part { name: "file", write: &write }];
-            write_directory(base.path(), "id", Access::GroupReads, &parts).expect("write");
-        }
-        assert_eq!(fs::read(base.path().join("id/file")).expect("read"), b"first");
-        assert_eq!(fs::read_dir(base.path()).expect("list").count(), 1);
+        let directory = open(&base);
+        let write = |out: &mut dyn Write| out.write_all(b"text");
+        let written = write_directory(&directory, Access::PRIVATE, &[Part { name: "file", write: &write }]);
+        written.and_then(|temporary| temporary.persist(&directory, "id")).expect("written");
+        assert_eq!(std::fs::read(base.path().join("id/file")).expect("read"), b"text");
+        assert_eq!(directory.names().expect("names"), ["id"]);
     }
 
     #[test]
     fn modes_do_not_depend_on_the_umask() {
-        let rows = [(Access::GroupReads, 0o750, 0o640), (Access::GroupTakes, 0o770, 0o660)];
-        for (access, directory_mode, file_mode) in rows {
-            let base = tempfile::tempdir().expect("directory");
+        let base = tempfile::tempdir().expect("directory");
+        let directory = open(&base);
+        let group = Access::of_group(&directory.entry().expect("entry"));
+        for (name, access, directory_mode, file_mode) in
+            [("private", Access::PRIVATE, 0o700, 0o600), ("group", group, 0o770, 0o660)]
+        {
             let write = |out: &mut dyn Write| out.write_all(b"text");
-            write_directory(base.path(), "id", access, &[Part { name: "file", write: &write }]).expect("write");
-            for (name, mode) in [("id", directory_mode), ("id/file", file_mode)] {
-                assert_eq!(fs::metadata(base.path().join(name)).expect(name).mode() & 0o777, mode, "{access:?} {name}");
-            }
+            let written = write_directory(&directory, access, &[Part { name: "file", write: &write }]).expect(name);
+            let mode = |entry: Option<Entry>| entry.map(|entry| entry.mode);
+            assert_eq!(mode(written.directory().find("file").expect(name)), Some(file_mode), "{name}");
+            assert_eq!(written.directory().entry().expect(name).mode, directory_mode, "{name}");
         }
     }
 
     #[test]
     fn a_write_that_fails_leaves_nothing() {
         let base = tempfile::tempdir().expect("directory");
+        let directory = open(&base);
         let write = |_: &mut dyn Write| Err(io::Error::other("disk full"));
-        write_directory(base.path(), "id", Access::GroupReads, &[Part { name: "file", write: &write }])
-            .expect_err("no write");
-        assert_eq!(fs::read_dir(base.path()).expect("list").count(), 0);
+        write_directory(&directory, Access::PRIVATE, &[Part { name: "file", write: &write }]).expect_err("no write");
+        assert!(directory.names().expect("names").is_empty());
     }
 }

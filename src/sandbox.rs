@@ -5,8 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -14,7 +12,6 @@ use landlock::{
     path_beneath_rules,
 };
 use nix::libc;
-use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use crate::config::{Config, ConfigError, ListenAddress};
@@ -35,17 +32,6 @@ enum Part {
     Closed,
     /// Why not.
     Failed(String),
-}
-
-/// What a process gave up when it began as root.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Identity {
-    /// It was not root to begin with.
-    Unprivileged,
-    /// It is now this user.
-    Became(String),
-    /// It is root still, because its state directory belongs to root or is not there.
-    Root,
 }
 
 /// What neither `serve` nor `pipe` ever does, and what somebody who has taken the process over would begin with: starting
@@ -164,34 +150,6 @@ impl fmt::Display for Sandbox {
             Part::Closed => f.write_str("; starts no program"),
             Part::Open => f.write_str("; no system call is barred"),
             Part::Failed(why) => write!(f, "; no system call is barred ({why})"),
-        }
-    }
-}
-
-/// Becomes the owner of the state directory where it began as root: after the sockets are bound and the secrets are read, and
-/// before the first message.
-pub fn give_up_root(config: &Config) -> io::Result<Identity> {
-    if !geteuid().is_root() {
-        return Ok(Identity::Unprivileged);
-    }
-    let Ok(state_dir) = std::fs::metadata(&config.state_dir) else { return Ok(Identity::Root) };
-    if state_dir.uid() == 0 {
-        return Ok(Identity::Root);
-    }
-    let owner = Uid::from_raw(state_dir.uid());
-    // libc does this for all threads at once, unlike the bare system calls.
-    match User::from_uid(owner)? {
-        Some(user) => {
-            initgroups(&std::ffi::CString::new(user.name.as_str())?, user.gid)?;
-            setgid(user.gid)?;
-            setuid(owner)?;
-            Ok(Identity::Became(user.name))
-        }
-        None => {
-            setgroups(&[])?;
-            setgid(Gid::from_raw(state_dir.gid()))?;
-            setuid(owner)?;
-            Ok(Identity::Became(format!("user {owner}")))
         }
     }
 }

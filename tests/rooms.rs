@@ -10,6 +10,7 @@ mod config;
 mod held;
 mod intake;
 mod ledger;
+mod local_users;
 mod notice;
 mod pipeline;
 mod requirements;

@@ -4,9 +4,10 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
+use nix::unistd::geteuid;
 use serde::Deserialize;
 
 use super::application::{Answer, App, AppError};
@@ -14,6 +15,7 @@ use super::event::Event;
 use super::event_json::EventJson;
 use super::settings::{Kind, Setup};
 use crate::config::{ConfigError, EventPart, Located};
+use crate::directory::{Directory, Kind as EntryKind, TemporaryDirectory};
 use crate::durable::{self, Access, Part};
 use crate::verdict::Status;
 
@@ -56,7 +58,7 @@ impl Spool {
         let (path, parts, owned) = (self.path.clone(), self.parts.clone(), event.clone());
         let written = tokio::task::spawn_blocking(move || write(&path, &parts, &owned)).await;
         // A panic while writing is a fault of ours that must not cost the message.
-        let written = written.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        let written = written.unwrap_or_else(|panic| Err(SpoolError::Io(io::Error::other(panic))));
         written.map_err(|error| failure(&self.app, &self.path, &error))?;
         Ok(Answer::Delivered(format!("written to {}", self.path.join(event.id.as_str()).display())))
     }
@@ -71,12 +73,11 @@ impl App for Spool {
         self.wants_authentication
     }
 
-    /// Writes a file without a name into the directory.
+    /// Writes a directory with a file in it, and removes it.
     fn check<'a>(&'a self) -> BoxFuture<'a, Result<String, String>> {
-        let written = tempfile::tempfile_in(&self.path).and_then(|mut file| {
-            file.write_all(b"mailhatch check")?;
-            file.sync_all()
-        });
+        let write_check = |out: &mut dyn Write| out.write_all(b"mailhatch check");
+        let written = Spooled::open(&self.path)
+            .and_then(|spool| spool.stage(&[Part { name: "check", write: &write_check }]).map(drop));
         Box::pin(async move {
             match written {
                 Ok(()) => Ok(format!("{} can be written", self.path.display())),
@@ -86,18 +87,142 @@ impl App for Spool {
     }
 }
 
-fn write(path: &Path, parts: &[EventPart], event: &Event) -> io::Result<()> {
+fn write(path: &Path, parts: &[EventPart], event: &Event) -> Result<(), SpoolError> {
+    let spool = Spooled::open(path)?;
+    let name = event.id.as_str();
+    if spool.has(name)? {
+        // Whoever wrote it may have been killed between its rename and its fsync.
+        return Ok(spool.base.sync()?);
+    }
     let write_json = |out: &mut dyn Write| EventJson::new(event, parts).write(out);
     let write_message = |out: &mut dyn Write| event.message.content().write_to(out);
-    let parts = [Part { name: "message.eml", write: &write_message }, Part { name: "event.json", write: &write_json }];
-    durable::write_directory(path, event.id.as_str(), Access::GroupTakes, &parts)
+    let staged = spool.stage(&[
+        Part { name: "message.eml", write: &write_message },
+        Part { name: "event.json", write: &write_json },
+    ])?;
+    match staged.persist(&spool.base, name) {
+        // Another process wrote the same one in the meantime.
+        Err(_) if spool.has(name)? => {}
+        renamed => renamed?,
+    }
+    Ok(spool.base.sync()?)
+}
+
+/// Where an entry is written before it appears: nobody else can look or write into it.
+const STAGING: &str = ".staging";
+
+/// An entry under a temporary name this old was left by a process that was killed: no message takes so long.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
+/// The spool, open. Its readers may write to it: what stands in it is believed only where it is ours.
+struct Spooled {
+    base: Directory,
+    staging: Directory,
+    access: Access,
+    /// Whose an entry of ours is.
+    owner: u32,
+}
+
+impl Spooled {
+    fn open(path: &Path) -> Result<Self, SpoolError> {
+        let base = Directory::open(path)?;
+        let entry = base.entry()?;
+        let access = Access::of_group(&entry);
+        let owner = access.uid.unwrap_or_else(|| geteuid().as_raw());
+        Ok(Self { staging: staging(&base)?, base, access, owner })
+    }
+
+    /// Whether there is an entry of this name, and it is ours: a reader could have put another one there, and the message
+    /// would be lost.
+    fn has(&self, name: &str) -> Result<bool, SpoolError> {
+        match self.base.find(name)? {
+            None => Ok(false),
+            Some(entry) if entry.kind == EntryKind::Directory && entry.uid == self.owner => Ok(true),
+            Some(_) => Err(SpoolError::Foreign(name.to_owned())),
+        }
+    }
+
+    fn stage(&self, parts: &[Part<'_>]) -> Result<TemporaryDirectory<'_>, SpoolError> {
+        durable::write_directory(&self.staging, self.access, parts).map_err(|error| match error.kind() {
+            // Nothing else in a directory of ours is forbidden.
+            io::ErrorKind::PermissionDenied => SpoolError::Group(self.access.gid.unwrap_or_default()),
+            _ => SpoolError::Io(error),
+        })
+    }
+}
+
+/// Opens the place where entries are written; makes it if it is not there. What somebody else has put in its place is removed,
+/// if that does not take more than a link or an empty directory away.
+fn staging(base: &Directory) -> Result<Directory, SpoolError> {
+    const OURS_ALONE: u32 = 0o700;
+    for is_last in [false, true] {
+        // Its group is that of the spool where the spool is set-group-id, and so is that of what is written in it.
+        let found = base.directory_or_new(STAGING, OURS_ALONE);
+        if let Ok(staging) = found {
+            let entry = staging.entry()?;
+            if entry.uid == geteuid().as_raw() {
+                if entry.mode & 0o077 != 0 {
+                    staging.set_mode(OURS_ALONE)?;
+                }
+                remove_what_is_abandoned(&staging);
+                return Ok(staging);
+            }
+        } else if is_last || base.find(STAGING)?.is_none() {
+            return Ok(found?);
+        }
+        if is_last || base.remove_tree(STAGING).is_err() {
+            break;
+        }
+    }
+    Err(SpoolError::Foreign(STAGING.to_owned()))
+}
+
+fn remove_what_is_abandoned(staging: &Directory) {
+    let now = SystemTime::now();
+    for name in staging.names().unwrap_or_default() {
+        let found = staging.find(&name).ok().flatten();
+        if found.is_some_and(|entry| now.duration_since(entry.modified).is_ok_and(|age| age > ABANDONED)) {
+            // Left for the next one to try.
+            let _ = staging.remove_tree(&name);
+        }
+    }
+}
+
+/// Why an event cannot be written.
+#[derive(Debug, thiserror::Error)]
+enum SpoolError {
+    #[error("{0} is there, but it is not ours: somebody else has put it there")]
+    Foreign(String),
+    #[error("an entry cannot be given to the group of the directory (number {0})")]
+    Group(u32),
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// What it means that an event cannot be written.
-fn failure(app: &str, path: &Path, error: &io::Error) -> AppError {
+fn failure(app: &str, path: &Path, error: &SpoolError) -> AppError {
+    let (status, alarm, advice) = match error {
+        SpoolError::Foreign(name) => {
+            (Status::CONFIGURATION, true, format!("look who did, and remove {}", path.join(name).display()))
+        }
+        SpoolError::Group(_) => {
+            (Status::CONFIGURATION, true, format!("make it set-group-id: chmod g+s {}", path.display()))
+        }
+        SpoolError::Io(error) => meaning(path, error.kind()),
+    };
+    AppError::Unavailable {
+        status,
+        public: "the message cannot be stored at the moment".to_owned(),
+        detail: format!("{app} at {}: {error}; {advice}", path.display()),
+        retry_after: None,
+        alarm,
+    }
+}
+
+fn meaning(path: &Path, kind: io::ErrorKind) -> (Status, bool, String) {
     use io::ErrorKind as E;
     let path = path.display();
-    let (status, alarm, advice) = match error.kind() {
+    match kind {
         E::StorageFull | E::QuotaExceeded => {
             (Status::SYSTEM_FULL, true, "make room: whoever reads the spool must remove what it has taken".to_owned())
         }
@@ -108,13 +233,6 @@ fn failure(app: &str, path: &Path, error: &io::Error) -> AppError {
             (Status::CONFIGURATION, true, format!("let mailhatch's user write to {path}"))
         }
         _ => (Status::SYSTEM, false, "look at the disk and at the system's log".to_owned()),
-    };
-    AppError::Unavailable {
-        status,
-        public: "the message cannot be stored at the moment".to_owned(),
-        detail: format!("{app} at {path}: {error}; {advice}"),
-        retry_after: None,
-        alarm,
     }
 }
 
@@ -135,7 +253,7 @@ mod tests {
             (E::Other, Status::SYSTEM, false, "look at the disk"),
         ];
         for (kind, want, act, word) in rows {
-            let error = failure("app", Path::new("/spool"), &(*kind).into());
+            let error = failure("app", Path::new("/spool"), &SpoolError::Io((*kind).into()));
             let AppError::Unavailable { status, alarm, detail, public, .. } = error else { panic!("{kind}: refused") };
             assert_eq!((status, alarm), (*want, *act), "{kind}");
             assert!(detail.contains(word) && !public.contains("/spool"), "{kind}: {detail}");

@@ -55,7 +55,7 @@ struct ExplainedRecipient<'a> {
 
 /// Explains and gives the exit status.
 pub(super) fn run(config: &Path, options: Options) -> u8 {
-    let engine = match Site::load(config, |_| Telemetry::silent()) {
+    let engine = match Site::load_as_is(config, |_| Telemetry::silent()) {
         Ok(site) => site.engine,
         Err(error) => return report(&error),
     };

@@ -11,6 +11,7 @@ use crate::config::{Config, ConfigError, LogConfig};
 use crate::held::HeldStore;
 use crate::ledger::Ledger;
 use crate::pipeline::Engine;
+use crate::service_user::become_owner;
 use crate::state_dir::{StateDir, StateError};
 use crate::telemetry::Telemetry;
 
@@ -25,8 +26,20 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// From a configuration file.
+    /// From a configuration file. Where root runs the command, it goes on as the owner of the state directory.
     pub(super) fn load(path: &Path, telemetry: impl FnOnce(LogConfig) -> Telemetry) -> Result<Self, ConfigError> {
+        let config = Config::load(path)?;
+        become_owner(&config.state_dir).map_err(|error| {
+            let state_dir = config.state_dir.display();
+            config
+                .error(format!("root cannot become the owner of state_dir {state_dir}: {error}; run this as that user"))
+        })?;
+        let telemetry = Arc::new(telemetry(config.log));
+        Self::new(config, telemetry)
+    }
+
+    /// The same for a command that opens nothing in the state directory, or not yet: it stays who it is.
+    pub(super) fn load_as_is(path: &Path, telemetry: impl FnOnce(LogConfig) -> Telemetry) -> Result<Self, ConfigError> {
         let config = Config::load(path)?;
         let telemetry = Arc::new(telemetry(config.log));
         Self::new(config, telemetry)

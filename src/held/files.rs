@@ -1,20 +1,26 @@
 //! Where a copy is, and how its files are read and removed.
 
-use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::copy::HeldRecord;
 use super::record_file;
+use crate::directory::{Directory, Kind};
 use crate::event_id::EventId;
 use crate::mail::{Content, ContentBuilder};
-use crate::state_dir::{StateDir, StateError};
+use crate::state_dir::{StateDir, StateError, private_directory};
+
+/// Its name in the state directory.
+const HELD: &str = "held";
 
 /// The message as it came in, in the directory of a copy.
 pub(super) const MESSAGE: &str = "message.eml";
 
 /// Everything else about it.
 pub(super) const RECORD: &str = "held.json";
+
+/// No `held.json` of ours is larger: an envelope has at most some hundred recipients.
+const LARGEST_RECORD: u64 = 4 * 1024 * 1024;
 
 /// The directory of all copies.
 #[derive(Clone, Debug)]
@@ -25,7 +31,7 @@ pub(super) struct HeldFiles {
 
 impl HeldFiles {
     pub(super) fn new(state_dir: StateDir) -> Self {
-        Self { base: state_dir.path().join("held"), state_dir }
+        Self { base: state_dir.path().join(HELD), state_dir }
     }
 
     /// The state directory around it.
@@ -33,42 +39,46 @@ impl HeldFiles {
         &self.state_dir
     }
 
-    /// Where all copies are.
+    /// Where all copies are, for texts.
     pub(super) fn base(&self) -> &Path {
         &self.base
     }
 
-    /// Makes the directory of the copies if it is not there.
-    pub(super) fn prepare(&self) -> Result<(), StateError> {
-        self.state_dir.prepare_directory("held")
+    /// The directory of the copies; it is made if it is not there.
+    pub(super) fn open(&self) -> Result<Directory, StateError> {
+        private_directory(&*self.state_dir.open()?, HELD)
     }
 
-    /// The directory of one copy.
-    pub(super) fn directory(&self, id: &EventId) -> PathBuf {
+    /// The directory of the copies; `None` if nothing was ever held.
+    pub(super) fn open_existing(&self) -> Result<Option<Directory>, StateError> {
+        let cannot = |error: io::Error| StateError::file("open", &self.base, &error);
+        let Some(state_dir) = self.state_dir.open_existing()? else { return Ok(None) };
+        match state_dir.find(HELD).map_err(cannot)? {
+            Some(_) => private_directory(&state_dir, HELD).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The directory of one copy, for texts.
+    pub(super) fn path_of(&self, id: &EventId) -> PathBuf {
         self.base.join(id.as_str())
     }
 
-    /// The ids of all copies; none if nothing was ever held.
+    /// The ids of all copies.
     pub(super) fn ids(&self) -> Result<Vec<EventId>, StateError> {
-        let cannot = |error: io::Error| StateError::file("list", &self.base, &error);
-        let entries = match fs::read_dir(&self.base) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(cannot)?,
-        };
-        let mut ids = Vec::new();
-        for entry in entries {
-            ids.extend(entry.map_err(cannot)?.file_name().to_str().and_then(EventId::parse));
-        }
-        Ok(ids)
+        let Some(base) = self.open_existing()? else { return Ok(Vec::new()) };
+        let names = base.names().map_err(|error| StateError::file("list", &self.base, &error))?;
+        Ok(names.iter().filter_map(|name| EventId::parse(name)).collect())
     }
 
     /// `None` if there is no copy of this id.
     pub(super) fn read_record(&self, id: &EventId) -> Result<Option<HeldRecord>, StateError> {
-        let path = self.directory(id).join(RECORD);
-        let text = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.directory(id).exists() => return Ok(None),
-            text => text.map_err(|error| StateError::file("read", &path, &error))?,
-        };
+        let path = self.path_of(id).join(RECORD);
+        let cannot = |error: io::Error| StateError::file("read", &path, &error);
+        let Some(copy) = self.open_copy(id)? else { return Ok(None) };
+        let mut text = Vec::new();
+        let read = copy.file(RECORD).and_then(|file| file.take(LARGEST_RECORD).read_to_end(&mut text));
+        read.map_err(cannot)?;
         let record = record_file::read(&text).map_err(|why| {
             StateError::new(format!(
                 "cannot read {}: {why}. The message beside it, {MESSAGE}, is as it came in; held.json can be fixed by hand",
@@ -80,24 +90,44 @@ impl HeldFiles {
 
     /// As intake hands a message over: what is over `limit` stays in a file without a name.
     pub(super) fn read_content(&self, id: &EventId, limit: u64) -> Result<Content, StateError> {
-        let path = self.directory(id).join(MESSAGE);
+        let path = self.path_of(id).join(MESSAGE);
+        let cannot = |error: io::Error| StateError::file("read", &path, &error);
+        let copy = self.open_copy(id)?.ok_or_else(|| cannot(io::ErrorKind::NotFound.into()))?;
         let mut content = ContentBuilder::new(limit, self.state_dir.path());
-        let read = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut content));
-        read.map_err(|error| StateError::file("read", &path, &error))?;
+        copy.file(MESSAGE).and_then(|mut file| io::copy(&mut file, &mut content)).map_err(cannot)?;
         Ok(content.finish())
     }
 
-    /// Moves a copy out of sight first, so that no reader sees half of it. False if it is not there.
-    pub(super) fn remove(&self, path: &Path) -> io::Result<bool> {
-        if !path.is_dir() {
-            return Ok(false);
+    fn open_copy(&self, id: &EventId) -> Result<Option<Directory>, StateError> {
+        let cannot = |error: io::Error| StateError::file("open", &self.path_of(id), &error);
+        let Some(base) = self.open_existing()? else { return Ok(None) };
+        match base.find(id.as_str()).map_err(cannot)? {
+            Some(_) => base.directory(id.as_str()).map(Some).map_err(cannot),
+            None => Ok(None),
         }
-        let away = tempfile::Builder::new().prefix(".tmp-").tempdir_in(&self.base)?;
-        match fs::rename(path, away.path().join("copy")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            renamed => renamed?,
-        }
-        away.close()?;
-        Ok(true)
     }
+
+    /// Moves a copy out of sight first, so that no reader sees half of it. False if it is not there.
+    pub(super) fn remove(&self, id: &EventId) -> Result<bool, StateError> {
+        match self.open_existing()? {
+            Some(base) => {
+                remove(&base, id.as_str()).map_err(|error| StateError::file("remove", &self.path_of(id), &error))
+            }
+            None => Ok(false),
+        }
+    }
+}
+
+/// Removes one copy of the directory.
+pub(super) fn remove(base: &Directory, name: &str) -> io::Result<bool> {
+    if base.find(name)?.is_none_or(|entry| entry.kind != Kind::Directory) {
+        return Ok(false);
+    }
+    let away = base.temporary()?;
+    match base.rename(name, away.directory(), "copy") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        renamed => renamed?,
+    }
+    drop(away);
+    Ok(true)
 }

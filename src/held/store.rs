@@ -1,6 +1,5 @@
 //! The copies of one state directory, for the tasks of a service.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -137,11 +136,7 @@ impl HeldStore {
     /// It cannot be removed.
     pub async fn remove(&self, id: &EventId) -> Result<bool, StateError> {
         let id = id.clone();
-        self.blocking(move |shared| {
-            let path = shared.files.directory(&id);
-            shared.files.remove(&path).map_err(|error| StateError::file("remove", &path, &error))
-        })
-        .await
+        self.blocking(move |shared| shared.files.remove(&id)).await
     }
 
     /// Removes the copies that are older than `keep`, then the oldest ones until those left take at most `max_size` octets
@@ -160,9 +155,10 @@ impl HeldStore {
     pub async fn check(&self) -> Result<(u64, u64), StateError> {
         self.blocking(|shared| {
             let files = &shared.files;
-            files.prepare()?;
-            let written = tempfile::tempfile_in(files.base()).and_then(|file| file.sync_all());
-            written.map_err(|error| StateError::file("write to", files.base(), &error))?;
+            let base = files.open()?;
+            let write = |out: &mut dyn Write| out.write_all(b"mailhatch check");
+            durable::write_directory(&base, Access::PRIVATE, &[Part { name: "check", write: &write }])
+                .map_err(|error| StateError::file("write to", files.base(), &error))?;
             sweep::totals(files).map(|copies| (copies.kept, copies.kept_size))
         })
         .await
@@ -196,18 +192,27 @@ impl Shared {
     }
 
     fn write(&self, record: &HeldRecord, content: &Content) -> Result<(), StateError> {
-        let base = self.files.base();
-        let cannot = |error: io::Error| StateError::file("keep a copy in", base, &error);
-        self.files.prepare()?;
+        let base = self.files.open()?;
+        let cannot = |error: io::Error| StateError::file("keep a copy in", self.files.base(), &error);
         let text = record_file::write(record).map_err(|error| cannot(error.into()))?;
         let write_message = |out: &mut dyn Write| content.write_to(out);
         let write_record = |out: &mut dyn Write| out.write_all(&text);
         let parts = [Part { name: MESSAGE, write: &write_message }, Part { name: RECORD, write: &write_record }];
-        durable::write_directory(base, record.id.as_str(), Access::GroupReads, &parts).map_err(cannot)?;
+        let name = record.id.as_str();
+        if base.find(name).map_err(cannot)?.is_none() {
+            let written = durable::write_directory(&base, Access::PRIVATE, &parts).map_err(cannot)?;
+            match written.persist(&base, name) {
+                // Another process wrote the same one in the meantime.
+                Err(_) if base.find(name).map_err(cannot)?.is_some() => {}
+                renamed => renamed.map_err(cannot)?,
+            }
+        }
+        // Whoever wrote it may have been killed between its rename and its fsync.
+        base.sync().map_err(cannot)?;
         // A copy that was there already must not be swept as an old one right after it was promised to be safe.
-        let _ = File::open(self.files.directory(&record.id).join(RECORD))
-            .and_then(|file| file.set_modified(SystemTime::now()));
-        let sweep_follows = sweep::follows_a_copy(&self.files, &record.id, self.limits().held.max_size);
+        let copy = base.directory(name).and_then(|copy| copy.file(RECORD));
+        let _ = copy.and_then(|record| record.set_modified(SystemTime::now()));
+        let sweep_follows = sweep::follows_a_copy(&base, &record.id, self.limits().held.max_size);
         if sweep_follows && self.begin_sweep() {
             self.sweep(Some(&record.id));
         }

@@ -4,17 +4,15 @@
 //! repaired after each crash. Instead a sweep follows a copy with a probability that grows with its size, such that one
 //! comes on average after each 64th part of `max_size`; and once a day, for `keep`.
 
-use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::files::{HeldFiles, MESSAGE, RECORD};
+use super::files::{HeldFiles, MESSAGE, RECORD, remove};
+use crate::directory::{Directory, TEMPORARY};
 use crate::event_id::EventId;
-use crate::state_dir::{StateError, inherit_owner};
+use crate::state_dir::{StateError, private_file};
 
 /// Sweeps while `max_size` octets are held, on average.
 const SWEEPS: u64 = 64;
@@ -36,9 +34,12 @@ pub struct Purged {
     pub kept_size: u64,
 }
 
+/// Its time of change is when the last sweep was.
+const MARKER: &str = ".swept";
+
 /// Whether a sweep follows the copy that was just kept.
-pub(super) fn follows_a_copy(files: &HeldFiles, id: &EventId, max_size: u64) -> bool {
-    let size = copy_size(&files.directory(id)).unwrap_or(0);
+pub(super) fn follows_a_copy(base: &Directory, id: &EventId, max_size: u64) -> bool {
+    let size = copy_size(base, id.as_str()).unwrap_or(0);
     // No guess of a sender's making: whoever could tell when a sweep comes could fill the disk in between.
     let mut random = [0; 8];
     let drawn = SystemRandom::new().fill(&mut random).map_or(0, |()| u64::from_be_bytes(random));
@@ -48,8 +49,11 @@ pub(super) fn follows_a_copy(files: &HeldFiles, id: &EventId, max_size: u64) -> 
 
 /// Whether the last sweep of any process was a day ago.
 pub(super) fn is_due(files: &HeldFiles) -> bool {
-    let swept = fs::metadata(marker(files)).and_then(|file| file.modified());
-    swept.map_or(files.base().is_dir(), |at| age(at, SystemTime::now()) >= DAY)
+    let Ok(Some(base)) = files.open_existing() else { return false };
+    match base.find(MARKER) {
+        Ok(Some(marker)) => age(marker.modified, SystemTime::now()) >= DAY,
+        _ => true,
+    }
 }
 
 /// Removes what is older than `keep`, then the oldest until the rest fits. Never `spared`, the copy that was just promised to
@@ -60,91 +64,72 @@ pub(super) fn sweep(
     max_size: u64,
     spared: Option<&EventId>,
 ) -> Result<Purged, StateError> {
-    let base = files.base();
-    let cannot = |error: io::Error| StateError::file("sweep", base, &error);
+    let cannot = |error: io::Error| StateError::file("sweep", files.base(), &error);
+    let Some(base) = files.open_existing()? else { return Ok(Purged::default()) };
     let now = SystemTime::now();
-    let mut copies = copies(files, now).map_err(cannot)?;
-    copies.sort_by(|a, b| (a.held_at, &a.path).cmp(&(b.held_at, &b.path)));
-    let newest = copies.last().map(|copy| copy.path.clone());
-    let spared = spared.map(|id| base.join(id.as_str()));
+    let mut copies = copies(&base, now).map_err(cannot)?;
+    copies.sort_by(|a, b| (a.held_at, &a.name).cmp(&(b.held_at, &b.name)));
+    let newest = copies.last().map(|copy| copy.name.clone());
     let mut purged =
         Purged { removed: 0, kept: copies.len() as u64, kept_size: copies.iter().map(|copy| copy.size).sum() };
     for copy in copies {
         let too_old = age(copy.held_at, now) > keep;
-        let too_much = purged.kept_size > max_size && newest.as_ref() != Some(&copy.path);
-        if spared.as_ref() == Some(&copy.path) || (!too_old && !too_much) {
+        let too_much = purged.kept_size > max_size && newest.as_ref() != Some(&copy.name);
+        if spared.is_some_and(|id| id.as_str() == copy.name) || (!too_old && !too_much) {
             continue;
         }
         // Another process may have removed it in the meantime.
-        purged.removed += u64::from(files.remove(&copy.path).map_err(cannot)?);
+        purged.removed += u64::from(remove(&base, &copy.name).map_err(cannot)?);
         purged.kept -= 1;
         purged.kept_size -= copy.size;
     }
-    // Its time of change is when the last sweep was.
-    if base.is_dir() {
-        File::create(marker(files)).and_then(|file| file.set_modified(now)).map_err(cannot)?;
-        inherit_owner(&marker(files)).map_err(cannot)?;
-    }
+    private_file(&base, MARKER)?.set_modified(now).map_err(cannot)?;
     Ok(purged)
 }
 
 /// How many copies there are and what they take on disk.
 pub(super) fn totals(files: &HeldFiles) -> Result<Purged, StateError> {
-    let copies = copies(files, SystemTime::UNIX_EPOCH);
+    let Some(base) = files.open_existing()? else { return Ok(Purged::default()) };
+    let copies = copies(&base, SystemTime::UNIX_EPOCH);
     let copies = copies.map_err(|error| StateError::file("list", files.base(), &error))?;
     Ok(Purged { removed: 0, kept: copies.len() as u64, kept_size: copies.iter().map(|copy| copy.size).sum() })
 }
 
 struct Copy {
-    path: PathBuf,
+    name: String,
     held_at: SystemTime,
     size: u64,
 }
 
 /// All copies; directories that a killed process left behind are removed on the way.
-fn copies(files: &HeldFiles, now: SystemTime) -> io::Result<Vec<Copy>> {
-    let entries = match fs::read_dir(files.base()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
+fn copies(base: &Directory, now: SystemTime) -> io::Result<Vec<Copy>> {
     let mut copies = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        let (path, name) = (entry.path(), entry.file_name());
-        let Some(name) = name.to_str() else { continue };
-        if EventId::parse(name).is_some() {
+    for name in base.names()? {
+        let Some(entry) = base.find(&name)? else { continue };
+        if EventId::parse(&name).is_some() {
+            let Ok(copy) = base.directory(&name) else { continue };
             // The time of the file, not the one in it: a sweep does not read a hundred thousand files.
-            let written =
-                fs::metadata(path.join(RECORD)).or_else(|_| fs::metadata(&path)).and_then(|file| file.modified());
-            if let (Ok(held_at), Ok(size)) = (written, copy_size(&path)) {
-                copies.push(Copy { path, held_at, size });
-            }
-        } else if name.starts_with(".tmp-")
-            && entry.metadata().and_then(|file| file.modified()).is_ok_and(|at| age(at, now) > ABANDONED)
-        {
-            let _ = fs::remove_dir_all(&path);
+            let held_at = copy.find(RECORD)?.map_or(entry.modified, |record| record.modified);
+            copies.push(Copy { size: copy_size(base, &name)?, name, held_at });
+        } else if name.starts_with(TEMPORARY) && age(entry.modified, now) > ABANDONED {
+            let _ = base.remove_tree(&name);
         }
     }
     Ok(copies)
 }
 
-/// What a copy takes on disk.
-fn copy_size(path: &Path) -> io::Result<u64> {
-    // Some file systems say 0 blocks.
-    let taken = |file: Metadata| (file.blocks() * 512).max(file.len());
-    let files = [path.to_owned(), path.join(MESSAGE), path.join(RECORD)];
-    files.iter().map(|file| fs::metadata(file).map(taken).or_else(|error| gone(error, path))).sum()
-}
-
-/// A file that is missing takes nothing, if the directory is there.
-fn gone(error: io::Error, directory: &Path) -> io::Result<u64> {
-    if directory.is_dir() { Ok(0) } else { Err(error) }
+/// What a copy takes on disk: the directory and its two files, in whole blocks.
+fn copy_size(base: &Directory, name: &str) -> io::Result<u64> {
+    const BLOCK: u64 = 4096;
+    let copy = match base.directory(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        copy => copy?,
+    };
+    let size =
+        |file: &str| -> io::Result<u64> { Ok(copy.find(file)?.map_or(0, |entry| entry.size.next_multiple_of(BLOCK))) };
+    Ok(BLOCK + size(MESSAGE)? + size(RECORD)?)
 }
 
 fn age(then: SystemTime, now: SystemTime) -> Duration {
     now.duration_since(then).unwrap_or_default()
-}
-
-fn marker(files: &HeldFiles) -> PathBuf {
-    files.base().join(".swept")
 }

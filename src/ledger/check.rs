@@ -1,13 +1,12 @@
 //! What `mailhatch check` asks the ledger.
 
-use std::fs;
 use std::path::PathBuf;
 
 use rusqlite::Connection;
 
 use super::command::Command;
 use super::context::Context;
-use super::database::connect;
+use super::database::{FILE, connect};
 use super::error::{self, corrupt};
 use super::transaction::Transaction;
 use crate::state_dir::StateError;
@@ -38,10 +37,13 @@ pub struct LedgerReport {
 /// Reads it, beside the writer.
 pub(super) fn inspect(context: &Context) -> Result<LedgerReport, StateError> {
     let path = &context.database;
-    let size = fs::metadata(path).map_err(|error| StateError::file("read", path, &error))?.len();
+    let directory = context.state_dir.open()?;
+    let missing = || StateError::file("find", path, &std::io::ErrorKind::NotFound.into());
+    let found = directory.find(FILE).map_err(|error| StateError::file("read", path, &error))?;
+    let size = found.ok_or_else(missing)?.size;
     let read_through = size <= READ_THROUGH;
     let database = |failure: rusqlite::Error| error::database(path, &failure);
-    let connection = connect(path).map_err(database)?;
+    let connection = connect(&directory)?;
     let count = |table| count(&connection, table).map_err(database);
     if read_through {
         let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(database)?;

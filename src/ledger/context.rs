@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::database;
 use super::facts::Fact;
-use super::in_flight::InFlightLocks;
 use crate::config::Config;
+use crate::in_flight::InFlightLocks;
 use crate::state_dir::StateDir;
 
 /// Shared between the callers and the writer.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) state_dir: StateDir,
-    /// The file of the database.
+    /// The file of the database, for texts.
     pub(super) database: PathBuf,
     pub(super) in_flight: Arc<InFlightLocks>,
     limits: Mutex<LedgerLimits>,
@@ -42,7 +43,7 @@ impl LedgerLimits {
 impl Context {
     pub(super) fn new(state_dir: StateDir, limits: LedgerLimits) -> Self {
         Self {
-            database: state_dir.path().join("ledger.sqlite"),
+            database: state_dir.path().join(database::FILE),
             in_flight: Arc::new(InFlightLocks::new(&state_dir)),
             state_dir,
             limits: Mutex::new(limits),

@@ -3,17 +3,18 @@
 //! A new one is made under another name and linked in when it is whole, so that any process sees either none or a whole
 //! one; a file that is there but is no ledger is an error, never a reason to make a new one.
 
-use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::{self, beside, corrupt};
+use super::error::{self, corrupt};
 use super::schema::{self, VERSION};
-use crate::state_dir::{StateDir, StateError, inherit_owner};
+use crate::directory::{Directory, temporary_name};
+use crate::state_dir::{PRIVATE_FILE, StateDir, StateError, close_file_to_others};
 
 /// How long another process may hold the write lock. A transaction takes milliseconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -28,6 +29,11 @@ const LONG_LOG: u32 = 1000;
 /// A process that has committed so often is one that stays.
 const STAYS: u32 = 64;
 
+/// The database in the state directory, and the files that SQLite makes beside it.
+pub(super) const FILE: &str = "ledger.sqlite";
+const LOG: &str = "ledger.sqlite-wal";
+const SHARED_MEMORY: &str = "ledger.sqlite-shm";
+
 /// An open database, and which file it is.
 #[derive(Debug)]
 pub(super) struct Database {
@@ -39,20 +45,21 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens the database; makes it if there is none.
-    pub(super) fn open(state_dir: &StateDir, path: &Path) -> Result<Self, StateError> {
-        if identity(path).is_none() {
-            state_dir.prepare()?;
-            create(path)?;
+    pub(super) fn open(state_dir: &StateDir) -> Result<Self, StateError> {
+        let directory = state_dir.open()?;
+        let path = directory.path_of(FILE);
+        if identity(&directory).is_none() {
+            create(&directory)?;
         }
-        let Some(file) = identity(path) else {
-            return Err(StateError::file("find", path, &std::io::ErrorKind::NotFound.into()));
+        let Some(file) = identity(&directory) else {
+            return Err(StateError::file("find", &path, &std::io::ErrorKind::NotFound.into()));
         };
-        let failed = |failure: rusqlite::Error| error::database(path, &failure);
-        let mut connection = connect(path).map_err(failed)?;
+        let failed = |failure: rusqlite::Error| error::database(&path, &failure);
+        let mut connection = connect(&directory)?;
         match schema::version(&connection).map_err(failed)? {
             VERSION => {}
             1..VERSION => schema::upgrade(&mut connection).map_err(failed)?,
-            0 => return Err(StateError::new(corrupt(path, "it has no tables"))),
+            0 => return Err(StateError::new(corrupt(&path, "it has no tables"))),
             newer => {
                 return Err(StateError::new(format!(
                     "ledger {} has schema version {newer}, and this mailhatch knows only {VERSION}: a newer mailhatch has used \
@@ -65,13 +72,13 @@ impl Database {
     }
 
     /// Fails if the file was removed or replaced since: what is written to it now, no other process would see.
-    pub(super) fn verify(&self, path: &Path) -> Result<(), StateError> {
-        if identity(path) == Some(self.file) {
+    pub(super) fn verify(&self, state_dir: &StateDir) -> Result<(), StateError> {
+        if state_dir.open_existing()?.and_then(|directory| identity(&directory)) == Some(self.file) {
             return Ok(());
         }
         Err(StateError::new(format!(
             "ledger {} was removed or replaced while it was open: it is opened again at the next message",
-            path.display()
+            state_dir.path().join(FILE).display()
         )))
     }
 
@@ -96,44 +103,66 @@ impl Database {
 }
 
 /// A connection to a database that is there.
-pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(PATIENCE)?;
-    // Each `pipe` process is often the last one to close the ledger: it need not pay two fsyncs to tidy up after itself.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
-    connection.pragma_update(None, "wal_autocheckpoint", SHORT_LOG)?;
-    Ok(connection)
+///
+/// SQLite opens paths. The directory is one that nobody else can write to (`StateDir`), its path is resolved to one without
+/// links, and SQLite is told to follow none; its three files are ours alone before it looks at them.
+pub(super) fn connect(directory: &Directory) -> Result<Connection, StateError> {
+    for name in [FILE, LOG, SHARED_MEMORY] {
+        close_file_to_others(directory, name)?;
+    }
+    let path = directory.path_of(FILE);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let opened = Connection::open_with_flags(without_links(directory)?.join(FILE), flags).and_then(|connection| {
+        connection.busy_timeout(PATIENCE)?;
+        // Each `pipe` process is often the last one to close the ledger: it need not pay two fsyncs to tidy up after itself.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
+        connection.pragma_update(None, "wal_autocheckpoint", SHORT_LOG)?;
+        Ok(connection)
+    });
+    opened.map_err(|failure| error::database(&path, &failure))
 }
 
-fn create(path: &Path) -> Result<(), StateError> {
-    let cannot = |error: std::io::Error| StateError::file("make", path, &error);
+/// The directory's path without links, as long as it is still this directory's.
+fn without_links(directory: &Directory) -> Result<PathBuf, StateError> {
+    let cannot = |error: std::io::Error| StateError::file("find", directory.path(), &error);
+    let path = directory.path().canonicalize().map_err(cannot)?;
+    let there = fs::symlink_metadata(&path).map_err(cannot)?;
+    if directory.entry().map_err(cannot)?.identity == (there.dev(), there.ino()) {
+        return Ok(path);
+    }
+    Err(StateError::new(format!("{} was replaced while it was open: it is opened again", directory.path().display())))
+}
+
+fn create(directory: &Directory) -> Result<(), StateError> {
+    let path = directory.path_of(FILE);
+    let cannot = |error: std::io::Error| StateError::file("make", &path, &error);
     // SQLite would replay the log of the old file into the new one.
-    let log = beside(path, "-wal");
-    if log.exists() {
-        if identity(path).is_some() {
+    if directory.find(LOG).map_err(cannot)?.is_some() {
+        if identity(directory).is_some() {
             return Ok(());
         }
         return Err(StateError::new(format!(
             "ledger {} is missing, but its log {} is there: put the ledger back, or move the log away to begin a new one",
             path.display(),
-            log.display()
+            directory.path_of(LOG).display()
         )));
     }
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let temporary = tempfile::Builder::new().prefix(".tmp-ledger-").tempfile_in(directory).map_err(cannot)?;
-    fill(temporary.path()).map_err(|error| error::database(temporary.path(), &error))?;
-    temporary.as_file().set_permissions(fs::Permissions::from_mode(0o640)).map_err(cannot)?;
-    inherit_owner(temporary.path()).map_err(cannot)?;
-    temporary.as_file().sync_all().map_err(cannot)?;
+    let temporary = temporary_name().map_err(cannot)?;
+    let file = directory.new_file(&temporary, PRIVATE_FILE).map_err(cannot)?;
+    let made = fill(&without_links(directory)?.join(&temporary))
+        .map_err(|failure| error::database(&directory.path_of(&temporary), &failure))
+        .and_then(|()| file.sync_all().map_err(cannot));
     // Closed before it has its name: closing it later would drop the locks of a connection opened in the meantime (fcntl(2)).
-    match temporary.into_temp_path().persist_noclobber(path) {
-        Ok(()) => File::open(directory).and_then(|directory| directory.sync_all()).map_err(cannot),
+    drop(file);
+    let named = made.and_then(|()| match directory.link(&temporary, directory, FILE) {
         // Another process was faster.
-        Err(_) if identity(path).is_some() => Ok(()),
-        Err(error) => Err(cannot(error.error)),
-    }
+        Err(_) if identity(directory).is_some() => Ok(()),
+        linked => linked.map_err(cannot),
+    });
+    let removed = directory.remove_file(&temporary);
+    named?;
+    removed.and_then(|()| directory.sync()).map_err(cannot)
 }
 
 fn fill(path: &Path) -> rusqlite::Result<()> {
@@ -150,6 +179,6 @@ fn fill(path: &Path) -> rusqlite::Result<()> {
 }
 
 /// Device and inode.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+fn identity(directory: &Directory) -> Option<(u64, u64)> {
+    directory.find(FILE).ok().flatten().map(|entry| entry.identity)
 }

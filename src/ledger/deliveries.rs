@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::command::Command;
 use super::context::Context;
 use super::delivery_log::{Begin, Claim};
-use super::in_flight::{InFlightLock, Right};
 use super::row::{row_key, time};
 use super::transaction::Transaction;
 use crate::event_id::EventId;
+use crate::in_flight::{InFlightLock, Right};
 use crate::state_dir::StateError;
 
 /// Claims an event.

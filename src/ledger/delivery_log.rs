@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 
 use crate::event_id::EventId;
+use crate::in_flight::InFlightLock;
 use crate::state_dir::StateError;
 
 /// The deliveries, refusals and notices of one application's mail.
@@ -73,6 +74,8 @@ pub enum Begin {
 
 /// What keeps everybody else away until it is dropped, or its process ends.
 pub(super) trait Guard: fmt::Debug + Send + Sync {}
+
+impl Guard for InFlightLock {}
 
 /// The right to hand one event over. Dropped, or lost with its process, it leaves the event undelivered.
 #[derive(Debug)]

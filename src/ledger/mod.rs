@@ -17,7 +17,6 @@ mod deliveries;
 mod delivery_log;
 mod error;
 mod facts;
-mod in_flight;
 mod maintenance;
 mod notices;
 mod record;

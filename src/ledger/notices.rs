@@ -6,10 +6,10 @@
 use super::command::Command;
 use super::context::Context;
 use super::delivery_log::{NoticeClaim, NoticeRequest, Reservation};
-use super::in_flight::{InFlightLock, Right};
 use super::row::{id_of_key, row_key, time};
 use super::transaction::Transaction;
 use crate::event_id::EventId;
+use crate::in_flight::{InFlightLock, Right};
 use crate::state_dir::StateError;
 
 /// Asks all limits and reserves, in one transaction.

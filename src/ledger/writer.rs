@@ -226,13 +226,12 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Waiting>], durable: bool) -> Result<(), StateError> {
-        let path = self.context.database.as_path();
         if let Some(database) = &self.database {
-            database.verify(path)?;
+            database.verify(&self.context.state_dir)?;
         }
         let database = match &mut self.database {
             Some(database) => database,
-            closed => closed.insert(Database::open(&self.context.state_dir, path)?),
+            closed => closed.insert(Database::open(&self.context.state_dir)?),
         };
         transact(database, &self.context, batch, durable)
     }

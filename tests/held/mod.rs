@@ -82,11 +82,11 @@ async fn a_copy_is_kept_shown_read_and_removed() {
 }
 
 #[tokio::test]
-async fn a_copy_is_for_its_owner_and_group_only() {
+async fn a_copy_is_for_its_owner_only() {
     let state = tempfile::tempdir().expect("directory");
     hold(&store(state.path()), 1, Content::whole(&b"\r\n"[..])).await;
     let copy = state.path().join("held").join(id(1).as_str());
-    let rows = [("", 0o750), ("message.eml", 0o640), ("held.json", 0o640), ("..", 0o750)];
+    let rows = [("", 0o700), ("message.eml", 0o600), ("held.json", 0o600), ("..", 0o700)];
     for (name, mode) in rows {
         assert_eq!(fs::metadata(copy.join(name)).expect(name).permissions().mode() & 0o777, mode, "{name}");
     }

@@ -21,7 +21,8 @@ use crate::intake::listener::Listener;
 use crate::intake::lmtp::{self, ServerSettings};
 use crate::intake::shutdown::{Shutdown, ShutdownTrigger};
 use crate::log_line::{Level, LogLine};
-use crate::sandbox::{Identity, Sandbox, give_up_root};
+use crate::sandbox::Sandbox;
+use crate::service_user::{Identity, become_owner};
 use crate::telemetry::{Metrics, MetricsListener};
 
 /// How often it is looked whether the held copies are to be swept.
@@ -31,7 +32,7 @@ const MAINTENANCE: Duration = Duration::from_secs(3600);
 pub(super) fn run(path: &Path) -> u8 {
     // The names are constants, so that this cannot fail; if it did, mail is worth more than numbers.
     let metrics = Metrics::new().ok().map(Arc::new);
-    let site = match Site::load(path, |log| telemetry(log, metrics.as_ref())) {
+    let site = match Site::load_as_is(path, |log| telemetry(log, metrics.as_ref())) {
         Ok(site) => site,
         Err(error) => return report(&error),
     };
@@ -139,7 +140,7 @@ async fn stop(
 /// From here on, before the first message, this process is what it needs to be and no more.
 fn become_unprivileged(service: &ReloadableEngine) -> io::Result<()> {
     let state_dir = service.current().config().state_dir.clone();
-    let identity = give_up_root(service.current().config()).map_err(|error| {
+    let identity = become_owner(&state_dir).map_err(|error| {
         io::Error::other(format!("cannot become the owner of {}: {error}; start it as that user", state_dir.display()))
     })?;
     let said = match identity {

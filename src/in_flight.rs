@@ -1,12 +1,12 @@
-//! Who is at an event right now: one locked byte an event in a file without content.
+//! Who is at an event right now: one locked byte an event in `state_dir/claims`, a file without content.
 //!
 //! Open file description locks (fcntl_locking(2)) end with the process however it ends, so no lock is ever stale, and
 //! nothing has to be cleaned up after a crash. They are no rows in the database, because a row would outlive a SIGKILL.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
@@ -15,21 +15,24 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{self, off_t};
 
-use super::delivery_log::Guard;
-use super::row::row_key;
 use crate::event_id::EventId;
-use crate::state_dir::{StateDir, StateError, inherit_owner};
+use crate::state_dir::{StateDir, StateError, private_file};
+
+/// Its name in the state directory.
+const FILE: &str = "claims";
 
 /// What is locked: handing the event over, or sending its notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Right {
+pub enum Right {
+    /// Handing it over.
     HandOver,
+    /// Sending the notice about it.
     Notice,
 }
 
 /// The in-flight locks of one state directory.
 #[derive(Debug)]
-pub(super) struct InFlightLocks {
+pub struct InFlightLocks {
     state_dir: StateDir,
     path: PathBuf,
     state: Mutex<State>,
@@ -46,34 +49,44 @@ struct State {
 
 /// Whose turn it is to write to the database; dropped, it is the next one's.
 #[derive(Debug)]
-pub(super) enum Turn {
+pub struct Turn {
+    _lock: TurnLock,
+}
+
+#[derive(Debug)]
+enum TurnLock {
     AtOnce(#[expect(dead_code, reason = "held for its drop")] InFlightLock),
     Waited(#[expect(dead_code, reason = "closed at its drop, which ends the lock")] File),
 }
 
 /// One lock; dropped, it is free again.
 #[derive(Debug)]
-pub(super) struct InFlightLock {
+pub struct InFlightLock {
     locks: Arc<InFlightLocks>,
     offset: off_t,
 }
 
-impl Guard for InFlightLock {}
-
 impl InFlightLocks {
-    pub(super) fn new(state_dir: &StateDir) -> Self {
-        Self { state_dir: state_dir.clone(), path: state_dir.path().join("claims"), state: Mutex::default() }
+    /// Names them; opens nothing yet.
+    pub fn new(state_dir: &StateDir) -> Self {
+        Self { state_dir: state_dir.clone(), path: state_dir.path().join(FILE), state: Mutex::default() }
     }
 
     /// `None`: another process, or another task of this one, has it.
-    pub(super) fn take(self: &Arc<Self>, right: Right, id: &EventId) -> Result<Option<InFlightLock>, StateError> {
+    ///
+    /// # Errors
+    /// The file cannot be opened or locked, or was replaced while something of it is locked.
+    pub fn take(self: &Arc<Self>, right: Right, id: &EventId) -> Result<Option<InFlightLock>, StateError> {
         let mut state = self.state();
         self.file(&mut state)?;
         self.take_byte(&mut state, offset_of(right, id))
     }
 
     /// Whether anybody has it.
-    pub(super) fn is_taken(&self, right: Right, id: &EventId) -> Result<bool, StateError> {
+    ///
+    /// # Errors
+    /// The same.
+    pub fn is_taken(&self, right: Right, id: &EventId) -> Result<bool, StateError> {
         let offset = offset_of(right, id);
         let mut state = self.state();
         if state.taken.contains(&offset) {
@@ -89,7 +102,10 @@ impl InFlightLocks {
     ///
     /// SQLite's own waiting is sleeping and trying again, the longer slept the longer waited: with a slow disk and a dozen
     /// processes somebody is always the last. Waiting in the kernel, whoever waits is woken when the lock is free.
-    pub(super) fn turn(self: &Arc<Self>, patience: Duration) -> Result<Option<Turn>, StateError> {
+    ///
+    /// # Errors
+    /// The same; there is no thread to wait with.
+    pub fn turn(self: &Arc<Self>, patience: Duration) -> Result<Option<Turn>, StateError> {
         let mut state = self.state();
         // A claims file that was replaced costs the fairness only: it must not keep what is done from being written down.
         if state.file.is_none() {
@@ -98,15 +114,14 @@ impl InFlightLocks {
         let lock = self.take_byte(&mut state, TURN)?;
         drop(state);
         if let Some(lock) = lock {
-            return Ok(Some(Turn::AtOnce(lock)));
+            return Ok(Some(Turn { _lock: TurnLock::AtOnce(lock) }));
         }
         if patience.is_zero() {
             return Ok(None);
         }
         // This kind of waiting has no end of its own, so a thread does it. Its lock is one of a file opened for it alone: if
         // it comes too late, nobody receives the file, and closing it ends the lock.
-        let file = OpenOptions::new().write(true).open(&self.path);
-        let file = file.map_err(|error| StateError::file("open", &self.path, &error))?;
+        let file = private_file(&*self.state_dir.open()?, FILE)?;
         let (sender, receiver) = mpsc::sync_channel(1);
         let waiting = move || {
             let locked = fcntl(&file, FcntlArg::F_OFD_SETLKW(&byte(TURN, libc::F_WRLCK)));
@@ -117,7 +132,7 @@ impl InFlightLocks {
             .spawn(waiting)
             .map_err(|error| StateError::new(format!("cannot start a thread to wait for the ledger: {error}")))?;
         match receiver.recv_timeout(patience) {
-            Ok(Ok(file)) => Ok(Some(Turn::Waited(file))),
+            Ok(Ok(file)) => Ok(Some(Turn { _lock: TurnLock::Waited(file) })),
             Ok(Err(error)) => Err(StateError::file("lock a byte of", &self.path, &error.into())),
             Err(_) => Ok(None),
         }
@@ -141,7 +156,8 @@ impl InFlightLocks {
     fn file<'s>(&self, state: &'s mut State) -> Result<&'s File, StateError> {
         let cannot = |error: io::Error| StateError::file("open", &self.path, &error);
         if state.file.is_some() {
-            let same = std::fs::metadata(&self.path).is_ok_and(|now| (now.dev(), now.ino()) == state.identity);
+            let now = self.state_dir.open_existing()?.map(|directory| directory.find(FILE)).transpose();
+            let same = now.is_ok_and(|now| now.flatten().is_some_and(|now| now.identity == state.identity));
             if !same && state.taken.iter().any(|&offset| offset != TURN) {
                 return Err(StateError::new(format!(
                     "{} was removed or replaced while messages were being handed over: nothing new is begun until they are done",
@@ -153,12 +169,9 @@ impl InFlightLocks {
             }
         }
         if state.file.is_none() {
-            self.state_dir.prepare()?;
-            let file = OpenOptions::new().create(true).write(true).truncate(false).mode(0o640).open(&self.path);
-            let file = file.map_err(cannot)?;
+            let file = private_file(&*self.state_dir.open()?, FILE)?;
             let ours = file.metadata().map_err(cannot)?;
             (state.file, state.identity) = (Some(file), (ours.dev(), ours.ino()));
-            inherit_owner(&self.path).map_err(cannot)?;
         }
         state.file.as_ref().ok_or_else(|| StateError::new("the claims file is not open"))
     }
@@ -195,7 +208,8 @@ const ID_BITS: u32 = off_t::BITS - 3;
 const TURN: off_t = 2 << ID_BITS;
 
 fn offset_of(right: Right, id: &EventId) -> off_t {
-    let number = row_key(id).iter().fold(0_u64, |number, &byte| number << 8 | u64::from(byte)) & ((1 << ID_BITS) - 1);
+    let digits = id.as_str().chars().filter_map(|digit| digit.to_digit(16));
+    let number = digits.fold(0_u64, |number, digit| number << 4 | u64::from(digit)) & ((1 << ID_BITS) - 1);
     let right = match right {
         Right::HandOver => 0,
         Right::Notice => 1 << ID_BITS,
