@@ -2,6 +2,7 @@
 //!
 //! Knows Postfix; decides nothing. Every accepted message goes to a [`Deliver`], and its outcomes are the answer.
 
+pub mod accept;
 pub mod budget;
 pub mod listener;
 pub mod lmtp;

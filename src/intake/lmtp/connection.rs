@@ -11,10 +11,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::reply::{CloseReason, Refusal};
 
-use super::service::{Peer, ServerContext};
+use super::service::ServerContext;
 use super::session::{Session, room_for};
 use super::step::{Step, Transaction};
 use crate::crash_point::crash_point;
+use crate::intake::accept::Peer;
 use crate::intake::budget::Reservation;
 use crate::intake::shutdown::Shutdown;
 use crate::log_line::{Level, LogLine};

@@ -22,6 +22,6 @@ mod xforward;
 
 pub use reply::{CloseReason, Refusal};
 pub use server::serve;
-pub use service::{LogHook, ServerSettings};
+pub use service::ServerSettings;
 pub use session::Session;
 pub use step::{SessionLimits, Step, Transaction};

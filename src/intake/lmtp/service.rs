@@ -1,23 +1,17 @@
 //! What the server and every connection share: settings, the memory budget, the delivery, the log.
 
-use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::reply::CloseReason;
 use super::step::SessionLimits;
 use crate::config::Config;
+use crate::intake::accept::{LogHook, Peer};
 use crate::intake::budget::Budget;
 use crate::intake::{Deliver, MessageLimits};
 use crate::log_line::{Level, LogLine};
 use crate::telemetry::Metrics;
-
-/// Takes the log lines of the service. It must not block.
-pub type LogHook = Arc<dyn Fn(LogLine) + Send + Sync>;
 
 /// How the service runs.
 #[derive(Clone)]
@@ -72,30 +66,11 @@ impl ServerSettings {
     }
 }
 
-/// Who is at the other end.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Peer {
-    Tcp(SocketAddr),
-    Unix { uid: Option<u32> },
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix { uid: Some(uid) } => write!(f, "uid {uid}"),
-            Self::Unix { uid: None } => f.write_str("unknown user"),
-        }
-    }
-}
-
 /// What every connection shares.
 pub(super) struct ServerContext {
     pub(super) deliver: Arc<dyn Deliver>,
     pub(super) settings: ServerSettings,
     pub(super) budget: Budget,
-    /// Connections that may still be opened.
-    pub(super) places: Arc<Semaphore>,
 }
 
 impl ServerContext {
