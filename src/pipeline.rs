@@ -9,6 +9,9 @@
 //! (`pipeline/execute.rs`) does it; for `explain`, `Engine::preview` shows it. Whatever is unclear ends in `deferred`.
 
 mod execute;
+mod rcpt;
+
+pub(crate) use rcpt::answer_at_rcpt;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
@@ -172,7 +175,9 @@ impl Engine {
         for (recipient, routed) in context.recipients() {
             let mut trail = Trail::kept();
             let decided = self.decide(&context, recipient, routed, &mut trail).await;
-            explanations.push(self.preview(&context, recipient, routed, decided, trail).await);
+            let mut explanation = self.preview(&context, recipient, routed, decided, trail).await;
+            explanation.trail.splice(..0, self.explain_rcpt(recipient, context.message.size()));
+            explanations.push(explanation);
         }
         Ok(explanations)
     }

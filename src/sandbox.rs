@@ -157,7 +157,7 @@ impl fmt::Display for Sandbox {
 /// What the configuration lets a process write to.
 fn places(config: &Config) -> BTreeSet<PathBuf> {
     let spools = config.apps.iter().filter_map(|app| app.path.as_ref()).map(|path| path.value.as_path());
-    let sockets = config.listen.lmtp.iter().filter_map(|address| match address {
+    let sockets = config.listen.lmtp.iter().chain(&config.listen.policy).filter_map(|address| match address {
         ListenAddress::Unix(path) => Some(path.as_path()),
         ListenAddress::Tcp(_) => None,
     });

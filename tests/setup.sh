@@ -38,6 +38,7 @@ smtp-source                   postfix         postfix
 prometheus                    prometheus      prometheus
 promtool                      prometheus      prometheus
 python3                       python3         python3
+systemd-socket-activate       systemd         systemd
 PROGRAMS
 
 if [ -n "$missing" ]; then

@@ -144,7 +144,7 @@ impl Paint {
     fn result(self, text: &str) -> String {
         let code = match text.trim_end() {
             "delivered" | "match" | "proven" | "would be sent" => "32",
-            "hit" | "ignored" | "rejected" | "held" | "withheld" => "33",
+            "hit" | "ignored" | "refused" | "rejected" | "held" | "withheld" => "33",
             "deferred" | "error" => "31",
             _ => "2",
         };
@@ -170,13 +170,17 @@ fn show(explanation: &ExplainedMessage<'_>, paint: Paint) {
     for recipient in &explanation.recipients {
         let name = if recipient.recipient.is_empty() { "(no recipient given)" } else { recipient.recipient };
         say(format_args!("\nrecipient {}", paint.bold(&for_terminal(name))));
-        // The screen has many rules, and most of them have nothing to say.
-        let quiet = recipient.trail.iter().filter(|step| is_quiet(step)).count();
-        if quiet > 0 {
-            let result = paint.result(&format!("{:<13}", "pass"));
-            say(format_args!("  {:<7} {:<24} {result} --json names them", "screen", format!("{quiet} rules")));
-        }
-        for step in recipient.trail.iter().filter(|step| !is_quiet(step)) {
+        // The screen has many rules, and most of them have nothing to say: they share a line.
+        let mut quiet = recipient.trail.iter().filter(|step| is_quiet(step)).count();
+        for step in recipient.trail {
+            if is_quiet(step) {
+                if quiet > 0 {
+                    let result = paint.result(&format!("{:<13}", "pass"));
+                    let rules = format!("{} rules", std::mem::take(&mut quiet));
+                    say(format_args!("  {:<7} {rules:<24} {result} --json names them", "screen"));
+                }
+                continue;
+            }
             let result = paint.result(&format!("{:<13}", step.result));
             say(format_args!("  {:<7} {:<24} {result} {}", step.step, step.rule, for_terminal(&step.detail)));
         }

@@ -29,7 +29,7 @@ pub use mailbox::{ActionSet, ActionsConfig, AddressSource, CustomAction, Mailbox
 pub use secret::Secret;
 pub use sections::{
     AuthConfig, AuthMethod, HeldConfig, Limits, Listen, ListenAddress, LogConfig, LogFormat, LogTarget, NoticeConfig,
-    ScreenAction, ScreenConfig,
+    RefuseConfig, RefuseMode, ScreenAction, ScreenConfig,
 };
 
 /// Where the configuration is if `--config` does not say.
@@ -83,6 +83,9 @@ pub struct Config {
     /// `[held]`
     #[serde(default)]
     pub held: HeldConfig,
+    /// `[refuse]`
+    #[serde(default)]
+    pub refuse: RefuseConfig,
     /// `[log]`
     #[serde(default)]
     pub log: LogConfig,

@@ -1,5 +1,6 @@
 //! The sections that stand once in the file, with their defaults. What is read is the configuration: there is no second shape.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -21,6 +22,8 @@ const MIB: u64 = 1024 * 1024;
 pub struct Listen {
     /// Where the LMTP service listens.
     pub lmtp: Vec<ListenAddress>,
+    /// Where Postfix may ask about a recipient before it takes a message.
+    pub policy: Vec<ListenAddress>,
     /// The users whose processes may connect to a Unix socket, besides root and our own.
     pub users: Vec<String>,
     /// Where metrics are served; `None`: nowhere.
@@ -143,6 +146,29 @@ pub struct HeldConfig {
     pub max_size: u64,
 }
 
+/// `[refuse]`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RefuseConfig {
+    /// Domains of mailboxes in which nothing else has an address.
+    pub closed: Vec<Located<String>>,
+    /// Addresses that are never refused.
+    pub accept: Vec<Located<String>>,
+    /// Whether a refusal is answered, or only logged.
+    pub mode: RefuseMode,
+}
+
+/// What becomes of a recipient for whom no message could find a mailbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RefuseMode {
+    /// It is only logged.
+    Log,
+    /// Postfix refuses it.
+    #[default]
+    Refuse,
+}
+
 /// `[log]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -178,7 +204,7 @@ pub enum LogFormat {
 impl Default for Listen {
     fn default() -> Self {
         let socket = ListenAddress::Unix("/run/mailhatch/lmtp.sock".into());
-        Self { lmtp: vec![socket], users: vec!["postfix".to_owned()], metrics: None }
+        Self { lmtp: vec![socket], policy: Vec::new(), users: vec!["postfix".to_owned()], metrics: None }
     }
 }
 
@@ -240,6 +266,16 @@ impl NoticeConfig {
     }
 }
 
+/// As the configuration writes it.
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 impl TryFrom<String> for ListenAddress {
     type Error = &'static str;
 
@@ -247,10 +283,9 @@ impl TryFrom<String> for ListenAddress {
         match text.strip_prefix("unix:").map(PathBuf::from) {
             Some(path) if path.is_absolute() => Ok(Self::Unix(path)),
             Some(_) => Err("the path of a Unix socket must be absolute: unix:/run/mailhatch/lmtp.sock"),
-            None => text
-                .parse()
-                .map(Self::Tcp)
-                .map_err(|_| "an LMTP address is unix:/path or an IP address with a port, such as 127.0.0.1:2424"),
+            None => text.parse().map(Self::Tcp).map_err(
+                |_| "an address to listen on is unix:/path or an IP address with a port, such as 127.0.0.1:2424",
+            ),
         }
     }
 }

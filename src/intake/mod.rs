@@ -1,4 +1,5 @@
-//! How mail comes in: LMTP (a protocol session without I/O, and the server that drives it) and the pipe command.
+//! How mail comes in: LMTP (a protocol session without I/O, and the server that drives it) and the pipe command; and what
+//! Postfix asks before it takes a message.
 //!
 //! Knows Postfix; decides nothing. Every accepted message goes to a [`Deliver`], and its outcomes are the answer.
 

@@ -4,6 +4,7 @@
 
 mod action;
 mod candidates;
+mod could_be;
 mod gitlab;
 mod index;
 mod key;
@@ -15,9 +16,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+pub use could_be::Foreseeable;
 pub use key::Key;
 
 use action::{Actions, Compiled};
+use could_be::Refusable;
 use index::{Entry, Found, PatternIndex, ReplyIndex};
 use order::Stage;
 use pattern::MailboxAddress;
@@ -74,6 +77,7 @@ pub struct Routes {
     patterns: PatternIndex,
     replies: ReplyIndex,
     domains: HashSet<String>,
+    refusable: Refusable,
 }
 
 #[derive(Clone, Debug)]
@@ -88,6 +92,7 @@ impl Routes {
         let (mut mailboxes, mut compiled) = (Vec::new(), Compiled::default());
         let (mut patterns, mut replies) = (PatternIndex::default(), ReplyIndex::default());
         let (mut lists, mut domains): (Vec<Vec<AddressSource>>, _) = (Vec::new(), HashSet::new());
+        let mut dedicated = Vec::new();
         for mailbox in &config.mailboxes {
             let address = MailboxAddress::read(config, &mailbox.address)?;
             let actions = Actions::read(config, config.actions_of(mailbox), &mut compiled)?;
@@ -104,9 +109,13 @@ impl Routes {
             let host = mailbox.references_host.clone().unwrap_or_else(|| address.domain());
             replies.add(&host, &actions, entry);
             domains.insert(address.domain());
+            if let MailboxAddress::Dedicated(address) = address {
+                dedicated.push(address);
+            }
             mailboxes.push(Mailbox { config: Arc::new(mailbox.clone()), actions });
         }
-        Ok(Self { mailboxes, stages: order::stages(&lists), patterns, replies, domains })
+        let refusable = Refusable::read(config, &domains, &lists, dedicated)?;
+        Ok(Self { mailboxes, stages: order::stages(&lists), patterns, replies, domains, refusable })
     }
 
     /// Whose the message is for one recipient (DESIGN section 2.3): sources in order, inside a source the addresses in the
@@ -127,6 +136,33 @@ impl Routes {
             }
         }
         Err(Unrouted::NoMailbox)
+    }
+
+    /// What could become of a message for an address, as the client writes it in RCPT TO. What the answer costs does not depend
+    /// on the number of mailboxes.
+    pub fn could_be(&self, address: &Address) -> Foreseeable {
+        let domain = canonical_domain(address.domain());
+        if !self.domains.contains(&domain) {
+            return Foreseeable::Foreign;
+        }
+        if let Some(named) = self.refusable.named(address, &domain) {
+            return named;
+        }
+        let text = address.as_str();
+        let is_first = |stage: &&Stage| self.refusable.is_envelope_first() && stage.source == AddressSource::Envelope;
+        if let Some(found) = self.stages.first().filter(is_first).and_then(|stage| self.find_in(stage, text))
+            && let Some(Mailbox { config, actions }) = self.mailboxes.get(found.mailbox)
+        {
+            let mailbox = Arc::clone(config);
+            return match actions.of(found.key()) {
+                Some((action, _)) => Foreseeable::Known { mailbox, action: action.to_owned() },
+                None => Foreseeable::UnknownKey { mailbox },
+            };
+        }
+        match self.patterns.find(text, &|_| true).and_then(|found| self.mailboxes.get(found.mailbox)) {
+            Some(mailbox) => Foreseeable::HeaderFirst { mailbox: Arc::clone(&mailbox.config) },
+            None => self.refusable.formless(&domain),
+        }
     }
 
     /// An address as logs may show it: a key in it is masked.

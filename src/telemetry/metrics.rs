@@ -7,7 +7,8 @@
 use std::time::{Duration, SystemTime};
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::config::Config;
@@ -52,6 +53,9 @@ impl TimedStep {
 const BUCKETS: &[f64] =
     &[0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
+/// Upper bounds in seconds for an answer at RCPT TO, which asks nobody.
+const POLICY_BUCKETS: &[f64] = &[0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.01, 0.1, 1.0];
+
 /// The numbers of one service.
 #[derive(Debug)]
 pub struct Metrics {
@@ -67,6 +71,8 @@ pub struct Metrics {
     held_limit: IntGauge,
     connections: IntGauge,
     connections_total: IntCounterVec,
+    policy: IntCounterVec,
+    policy_seconds: Histogram,
     log_lines_dropped: IntCounter,
 }
 
@@ -80,6 +86,9 @@ impl Metrics {
         metrics.notices.with_label_values(&["sent", ""]);
         for end in ["served", "turned-away"] {
             metrics.connections_total.with_label_values(&[end]);
+        }
+        for answer in ["dunno", "unknown-address", "too-large", "error"] {
+            metrics.policy.with_label_values(&[answer]);
         }
         Ok(metrics)
     }
@@ -122,6 +131,13 @@ impl Metrics {
             .buckets(BUCKETS.to_vec());
         let steps = HistogramVec::new(durations, &["step"])?;
         registry.register(Box::new(steps.clone()))?;
+        let durations = HistogramOpts::new(
+            "mailhatch_policy_seconds",
+            "Time from a whole policy request of Postfix to its answer.",
+        )
+        .buckets(POLICY_BUCKETS.to_vec());
+        let policy_seconds = Histogram::with_opts(durations)?;
+        registry.register(Box::new(policy_seconds.clone()))?;
         let build =
             IntGaugeVec::new(Opts::new("mailhatch_build_info", "1, with the version as a label."), &["version"])?;
         registry.register(Box::new(build.clone()))?;
@@ -159,6 +175,12 @@ impl Metrics {
                 "LMTP connections since the start, by whether they were served or turned away.",
                 &["outcome"],
             )?,
+            policy: counters(
+                "mailhatch_policy_requests_total",
+                "Policy requests of Postfix at RCPT TO by their answer; error: no answer, so that Postfix went on without one.",
+                &["answer"],
+            )?,
+            policy_seconds,
             log_lines_dropped: counter("mailhatch_log_lines_dropped_total", "Log lines that could not be written.")?,
             steps,
             registry,
@@ -198,6 +220,17 @@ impl Metrics {
     /// Counts a connection that got no service.
     pub fn connection_turned_away(&self) {
         self.connections_total.with_label_values(&["turned-away"]).inc();
+    }
+
+    /// Counts a policy request by the name of its answer.
+    pub fn policy_answer(&self, answer: &str, duration: Duration) {
+        self.policy.with_label_values(&[answer]).inc();
+        self.policy_seconds.observe(duration.as_secs_f64());
+    }
+
+    /// Counts a policy request that got no answer.
+    pub fn policy_error(&self) {
+        self.policy.with_label_values(&["error"]).inc();
     }
 
     /// Counts a log line that could not be written.

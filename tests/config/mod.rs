@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use mailhatch::app::Apps;
-use mailhatch::config::{ActionSet, ActionsConfig, AddressSource, Config, ListenAddress, Unproven};
+use mailhatch::config::{
+    ActionSet, ActionsConfig, AddressSource, Config, ListenAddress, RefuseConfig, RefuseMode, Unproven,
+};
 
 const MINIMAL: &str = r#"
 [[mailbox]]
@@ -34,6 +36,8 @@ fn defaults_are_those_of_the_contract() {
     let config = parse(MINIMAL).unwrap();
     assert_eq!(config.state_dir, Path::new("/var/lib/mailhatch"));
     assert_eq!(config.listen.lmtp, [ListenAddress::Unix("/run/mailhatch/lmtp.sock".into())]);
+    assert!(config.listen.policy.is_empty() && config.refuse == RefuseConfig::default());
+    assert_eq!(config.refuse.mode, RefuseMode::Refuse);
     assert_eq!(config.limits.message_size, 50 * 1024 * 1024);
     assert_eq!(config.limits.connections, 200);
     assert_eq!(config.limits.recipients, 100);
@@ -53,6 +57,8 @@ fn the_whole_of_the_contract_is_read() {
     let config = parse(include_str!("full.toml")).unwrap();
     assert_eq!(config.hostname, "mx.example.com");
     assert_eq!(config.listen.lmtp.len(), 2);
+    assert_eq!(config.listen.policy.len(), 2);
+    assert_eq!((config.refuse.closed.len(), config.refuse.accept.len()), (1, 1));
     assert_eq!(config.mailboxes.len(), 3);
     assert!(matches!(config.actions_of(&config.mailboxes[2]), ActionsConfig::Custom(actions) if actions.len() == 1));
 }

@@ -14,7 +14,8 @@ const SHIPPED: &str = include_str!("../../packaging/mailhatch.toml");
 const MAN_PAGE: &str = include_str!("../../packaging/man/mailhatch.toml.5");
 
 /// Keys without a default: the shipped file shows an example.
-const EXAMPLES: &[&str] = &["hostname", "references_host", "metrics", "ca_file", "from", "templates", "move_to"];
+const EXAMPLES: &[&str] =
+    &["hostname", "references_host", "metrics", "policy", "ca_file", "from", "templates", "move_to"];
 
 /// Keys that must be there.
 const NEEDED: &[&str] =
@@ -52,7 +53,9 @@ fn the_shipped_file_shows_the_defaults() {
     let config = parse(&switched_on(|_| true));
     let default = parse(SHIPPED);
     assert_eq!(config.state_dir, default.state_dir);
-    assert_eq!(config.listen, Listen { metrics: config.listen.metrics, ..Listen::default() });
+    let Listen { metrics, policy, .. } = config.listen.clone();
+    assert_eq!(config.listen, Listen { metrics, policy, ..Listen::default() });
+    assert_eq!(config.refuse, default.refuse);
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.screen, default.screen);
     assert_eq!(config.auth, default.auth);

@@ -170,6 +170,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.0.flush().await.unwrap();
     }
 
+    /// Sends octets to a peer that may have hung up already, and reads to the end of what it says within one answer.
+    pub async fn exchange(&mut self, octets: impl AsRef<[u8]>) -> String {
+        let sent = async {
+            self.0.write_all(octets.as_ref()).await?;
+            self.0.flush().await
+        };
+        if sent.await.is_err() {
+            return String::new();
+        }
+        let line = self.line().await;
+        if line.is_empty() { line } else { format!("{line}\n{}\n", self.line().await) }
+    }
+
     /// Reads the greeting, says LHLO and reads its reply.
     pub async fn greet(&mut self) {
         assert_eq!(self.line().await, "220 mx.example.com LMTP mailhatch");

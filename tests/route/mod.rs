@@ -2,6 +2,7 @@
 //!
 //! A row names the section of the reference it comes from. Where we differ from GitLab on purpose, the row says so.
 
+mod could_be;
 mod keys;
 mod mailboxes;
 mod sources;

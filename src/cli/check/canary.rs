@@ -14,7 +14,8 @@ use time::format_description::well_known::Rfc2822;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::finding::Finding;
-use crate::config::{Config, MailboxConfig, ScreenAction};
+use super::probe::{acceptable_address_of, address_of};
+use crate::config::{Config, ScreenAction};
 use crate::held::HeldStore;
 use crate::mail::Message;
 use crate::route::Routes;
@@ -23,8 +24,8 @@ use crate::state_dir::StateError;
 /// How long a canary may take through Postfix.
 const TIME: Duration = Duration::from_secs(60);
 
-/// Sends one to each mailbox.
-pub(super) async fn send(config: &Config, routes: &Routes) -> Vec<Finding> {
+/// Sends one to each mailbox. `is_asked`: Postfix refuses what it could not deliver here.
+pub(super) async fn send(config: &Config, routes: &Routes, is_asked: bool) -> Vec<Finding> {
     if config.screen.bounces == ScreenAction::Deliver && config.screen.auto_replies == ScreenAction::Deliver {
         let text = "not sent: [screen] sets nothing aside, so the application would see it";
         return vec![Finding::warning("canary", text)];
@@ -32,18 +33,25 @@ pub(super) async fn send(config: &Config, routes: &Routes) -> Vec<Finding> {
     let held = HeldStore::new(config);
     let mut findings = Vec::new();
     for mailbox in &config.mailboxes {
-        let result = one(config, routes, &held, mailbox).await;
-        findings.push(Finding::of(format!("canary {}", mailbox.name.value), result));
+        let part = format!("canary {}", mailbox.name.value);
+        let acceptable = acceptable_address_of(mailbox, routes);
+        if acceptable.is_none() && is_asked {
+            let text =
+                "not sent: no key that this check knows has a form of its actions, and Postfix refuses all others";
+            findings.push(Finding::warning(part, text));
+            continue;
+        }
+        let address = acceptable.unwrap_or_else(|| address_of(mailbox));
+        findings.push(Finding::of(part, one(config, routes, &held, &address).await));
     }
     findings
 }
 
-async fn one(config: &Config, routes: &Routes, held: &HeldStore, mailbox: &MailboxConfig) -> Result<String, String> {
-    let address = mailbox.address.value.replace("%{key}", "mailhatch-check");
-    let shown = routes.mask(&address).into_owned();
+async fn one(config: &Config, routes: &Routes, held: &HeldStore, address: &str) -> Result<String, String> {
+    let shown = routes.mask(address).into_owned();
     let message_id = message_id(config)?;
     let started = Instant::now();
-    submit(config, &address, &text(config, &address, &message_id)).await?;
+    submit(config, address, &text(config, address, &message_id)).await?;
     let since = SystemTime::now() - Duration::from_secs(60);
     let arrived = async {
         loop {

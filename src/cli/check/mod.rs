@@ -10,7 +10,9 @@
 mod canary;
 mod configuration;
 mod finding;
+mod policy_socket;
 mod postfix;
+mod probe;
 mod rooms;
 mod sockets;
 mod user;
@@ -62,12 +64,13 @@ pub(super) fn run(path: &Path, options: &Options) -> u8 {
         output.add(rooms::dns(&config).await);
         output.add(rooms::state(&config).await);
         output.add(rooms::notices(&config));
-        let wiring = postfix::check(options.postfix_config.as_deref(), &config);
+        let wiring = postfix::check(options.postfix_config.as_deref(), &config, &routes);
         output.add(wiring.findings);
         output.add(sockets::lmtp(&config, wiring.use_of_sockets).await);
+        output.add(policy_socket::check(&config, &routes, &wiring.policy_sockets).await);
         output.add(sockets::metrics(&config).await);
         if options.send {
-            output.add(canary::send(&config, &routes).await);
+            output.add(canary::send(&config, &routes, !wiring.policy_sockets.is_empty()).await);
         }
     });
     runtime.shutdown_background();

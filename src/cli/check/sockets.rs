@@ -30,22 +30,17 @@ pub(super) enum Use {
 pub(super) async fn lmtp(config: &Config, needed: Use) -> Vec<Finding> {
     let mut findings = Vec::new();
     for address in &config.listen.lmtp {
-        let (shown, asked) = match address {
-            ListenAddress::Tcp(address) => {
-                (address.to_string(), within(async { greet(TcpStream::connect(address).await?).await }).await)
-            }
-            ListenAddress::Unix(path) => {
-                let asked = within(async { greet(UnixStream::connect(path).await?).await }).await;
-                (format!("unix:{}", path.display()), asked)
-            }
+        let asked = match address {
+            ListenAddress::Tcp(address) => within(async { greet(TcpStream::connect(address).await?).await }).await,
+            ListenAddress::Unix(path) => within(async { greet(UnixStream::connect(path).await?).await }).await,
         };
         let part = "lmtp socket";
         findings.push(match asked {
-            Ok(greeting) => Finding::ok(part, format!("{shown} answers: {greeting}")),
+            Ok(greeting) => Finding::ok(part, format!("{address} answers: {greeting}")),
             Err(error) if needed == Use::None && nobody_listens(&error) => {
-                Finding::ok(part, format!("{shown}: nobody listens, and Postfix hands over by pipe"))
+                Finding::ok(part, format!("{address}: nobody listens, and Postfix hands over by pipe"))
             }
-            Err(error) => Finding::failed(part, format!("{shown}: {error}; {}", advice(&error))),
+            Err(error) => Finding::failed(part, format!("{address}: {error}; {}", advice(&error, "mailhatch.socket"))),
         });
     }
     findings
@@ -57,11 +52,11 @@ pub(super) async fn metrics(config: &Config) -> Vec<Finding> {
     let part = "metrics socket";
     vec![match within(scrape(address)).await {
         Ok(()) => Finding::ok(part, format!("http://{address}/metrics answers")),
-        Err(error) => Finding::warning(part, format!("{address}: {error}; {}", advice(&error))),
+        Err(error) => Finding::warning(part, format!("{address}: {error}; {}", advice(&error, "mailhatch.socket"))),
     }]
 }
 
-async fn within<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub(super) async fn within<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(TIME, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
@@ -69,15 +64,17 @@ fn nobody_listens(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
+/// What to do; `unit` is the systemd unit of the socket.
+pub(super) fn advice(error: &io::Error, unit: &str) -> String {
+    let text = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            "nobody listens: start it with systemctl enable --now mailhatch.socket mailhatch.service"
+            return format!("nobody listens: start it with systemctl enable --now {unit} mailhatch.service");
         }
         io::ErrorKind::PermissionDenied => "it is closed to this user",
         io::ErrorKind::TimedOut => "somebody listens but does not answer: look at the log of mailhatch",
         _ => "something else than mailhatch listens there: see ss -lxtp",
-    }
+    };
+    text.to_owned()
 }
 
 /// RFC 2033 section 4: the greeting, LHLO and its answer; gives the greeting.

@@ -1,4 +1,4 @@
-//! `mailhatch serve`: the LMTP service.
+//! `mailhatch serve`: the LMTP service, and the policy service beside it.
 
 mod reload;
 mod sockets;
@@ -14,12 +14,12 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use reload::{ReloadableEngine, telemetry};
+use sockets::Sockets;
 
 use super::output::{FAILED, print_error, report};
 use super::set_up::{Site, service_runtime};
-use crate::intake::listener::Listener;
-use crate::intake::lmtp::{self, ServerSettings};
 use crate::intake::shutdown::{Shutdown, ShutdownTrigger};
+use crate::intake::{lmtp, policy};
 use crate::log_line::{Level, LogLine};
 use crate::sandbox::Sandbox;
 use crate::service_user::{Identity, become_owner};
@@ -49,14 +49,14 @@ pub(super) fn run(path: &Path) -> u8 {
 
 async fn serve(service: ReloadableEngine, path: PathBuf) -> io::Result<()> {
     let service = Arc::new(service);
-    let listeners = sockets::listeners(&service.current())?;
+    let sockets = Sockets::open(&service.current())?;
     become_unprivileged(&service)?;
     serve_metrics(&service).await;
     log_panics(service.clone());
     let (trigger, shutdown) = Shutdown::new();
     let mut hangup = signal(SignalKind::hangup())?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut serving = tokio::spawn(start(&service, listeners, shutdown));
+    let mut serving = tokio::spawn(start(&service, sockets, shutdown));
     service.log(&LogLine::event(Level::Info, format_args!("mailhatch {} is ready", env!("CARGO_PKG_VERSION"))));
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     let mut watchdog =
@@ -78,7 +78,7 @@ async fn serve(service: ReloadableEngine, path: PathBuf) -> io::Result<()> {
 
 fn start(
     service: &Arc<ReloadableEngine>,
-    listeners: Vec<Listener>,
+    sockets: Sockets,
     shutdown: Shutdown,
 ) -> impl Future<Output = usize> + Send + 'static {
     let log = {
@@ -90,10 +90,19 @@ fn start(
         // Mail is deferred until it is fixed; the service must be there to say so.
         service.log(&LogLine::event(Level::Error, error));
     }
-    let mut settings = ServerSettings::new(site.engine.config(), log);
+    let allowed_uids = Some(sockets::allowed_uids(&site.engine));
+    let mut settings = policy::ServerSettings::new(log.clone());
     settings.metrics.clone_from(&service.metrics);
-    settings.allowed_uids = Some(sockets::allowed_uids(&site.engine));
-    lmtp::serve(listeners, service.clone(), settings, shutdown)
+    settings.allowed_uids.clone_from(&allowed_uids);
+    let policy = policy::serve(sockets.policy, service.clone(), settings, shutdown.clone());
+    let mut settings = lmtp::ServerSettings::new(site.engine.config(), log);
+    settings.metrics.clone_from(&service.metrics);
+    settings.allowed_uids = allowed_uids;
+    let lmtp = lmtp::serve(sockets.lmtp, service.clone(), settings, shutdown);
+    async {
+        let (lmtp, policy) = tokio::join!(lmtp, policy);
+        lmtp + policy
+    }
 }
 
 fn reload(service: &ReloadableEngine, path: &Path, hung_up: Option<()>) {
@@ -207,10 +216,10 @@ impl Background {
     /// Binds the sockets and serves; when it returns, they can be connected to.
     pub fn start(site: Site) -> io::Result<Self> {
         let runtime = service_runtime()?;
-        let listeners = runtime.block_on(async { sockets::listeners(&site.engine) })?;
+        let sockets = runtime.block_on(async { Sockets::open(&site.engine) })?;
         let service = Arc::new(ReloadableEngine::new(site, None, Sandbox::default()));
         let (trigger, shutdown) = Shutdown::new();
-        let serving = start(&service, listeners, shutdown);
+        let serving = start(&service, sockets, shutdown);
         let thread = std::thread::spawn(move || {
             runtime.block_on(serving);
         });

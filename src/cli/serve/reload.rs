@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::super::set_up::Site;
 use crate::config::{Config, ConfigError, LogConfig};
+use crate::intake::policy::{Answer, Decide, Request};
 use crate::intake::{Deliver, MessageLimits};
 use crate::log_line::LogLine;
 use crate::mail::{Content, Envelope};
@@ -68,6 +69,12 @@ impl Deliver for ReloadableEngine {
         let engine = self.current();
         let limits = &engine.config().limits;
         Some(MessageLimits { message_size: limits.message_size, memory: limits.memory, recipients: limits.recipients })
+    }
+}
+
+impl Decide for ReloadableEngine {
+    fn decide(&self, request: &Request) -> Answer {
+        self.current().decide(request)
     }
 }
 

@@ -6,6 +6,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::answer::Answer;
+use super::close::CloseReason;
 use super::request::Request;
 
 /// Octets of a request, its empty line included. Postfix sends less than a kilobyte, and takes lines of 2048 octets.
@@ -24,25 +25,6 @@ pub enum Step {
     Wait,
     /// Close the connection. Every answer has been given out.
     Close(CloseReason),
-}
-
-/// Why a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseReason {
-    /// A line that is not `name=value`.
-    Malformed,
-    /// A request of more than [`LONGEST_REQUEST`].
-    TooLong,
-}
-
-impl CloseReason {
-    /// Its name in log lines.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed-request",
-            Self::TooLong => "request-too-long",
-        }
-    }
 }
 
 #[derive(Debug)]

@@ -114,6 +114,26 @@ impl Instance {
         Ok(None)
     }
 
+    /// The keys of the tables of a parameter that can be listed, and the tables that cannot.
+    pub(super) fn entries(&self, tables: &str) -> Result<(Vec<String>, Vec<String>), String> {
+        let (mut keys, mut not_listed) = (Vec::new(), Vec::new());
+        for table in elements(tables).into_iter().filter(|element| element.contains(':')) {
+            let bare = table.trim_start_matches("proxy:");
+            if !["texthash:", "hash:", "btree:", "lmdb:", "inline:"].iter().any(|kind| bare.starts_with(kind)) {
+                not_listed.push(table);
+                continue;
+            }
+            let output = self.run("postmap", &["-s", bare]).map_err(|error| format!("postmap: {error}"))?;
+            if !output.status.success() {
+                let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                return Err(format!("{table} cannot be listed: {complaint}"));
+            }
+            let text = String::from_utf8_lossy(&output.stdout);
+            keys.extend(text.lines().filter_map(|line| Some(line.split_once('\t')?.0.to_owned())));
+        }
+        Ok((keys, not_listed))
+    }
+
     /// Whether a domain is in a list such as mydestination (domain names, files, tables, and `!` before any of them).
     pub(super) fn lists(&self, name: &str, domain: &str) -> Result<bool, String> {
         for element in elements(self.setting(name)) {
@@ -185,7 +205,7 @@ fn pairs(text: &str) -> HashMap<String, String> {
 }
 
 /// The elements of a list: separated by blanks and commas, but not within braces.
-fn elements(list: &str) -> Vec<String> {
+pub(super) fn elements(list: &str) -> Vec<String> {
     let (mut found, mut element, mut depth) = (Vec::new(), String::new(), 0_u32);
     for c in list.chars() {
         match c {

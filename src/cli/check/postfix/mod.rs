@@ -4,14 +4,17 @@
 
 mod instance;
 mod limits;
+mod refuse;
 mod route;
 mod transport;
 
 use std::path::Path;
 
 use super::finding::Finding;
+use super::probe::address_of;
 use super::sockets::Use;
-use crate::config::Config;
+use crate::config::{Config, ListenAddress};
+use crate::route::Routes;
 use instance::{Absent, Instance};
 use route::Class;
 use transport::Kind;
@@ -20,25 +23,31 @@ use transport::Kind;
 pub(super) struct Wiring {
     pub findings: Vec<Finding>,
     pub use_of_sockets: Use,
+    /// Where Postfix asks at RCPT TO.
+    pub policy_sockets: Vec<ListenAddress>,
+}
+
+impl Wiring {
+    fn unknown(finding: Finding) -> Self {
+        Self { findings: vec![finding], use_of_sockets: Use::Needed, policy_sockets: Vec::new() }
+    }
 }
 
 /// Checks the Postfix of this host.
-pub(super) fn check(directory: Option<&Path>, config: &Config) -> Wiring {
+pub(super) fn check(directory: Option<&Path>, config: &Config, routes: &Routes) -> Wiring {
     let instance = match Instance::read(directory) {
         Ok(instance) => instance,
         Err(Absent::NotInstalled) => {
             let text = "skipped: Postfix is not installed here (no postconf)";
-            return Wiring { findings: vec![Finding::ok("postfix", text)], use_of_sockets: Use::Needed };
+            return Wiring::unknown(Finding::ok("postfix", text));
         }
-        Err(Absent::Broken(why)) => {
-            return Wiring { findings: vec![Finding::failed("postfix", why)], use_of_sockets: Use::Needed };
-        }
+        Err(Absent::Broken(why)) => return Wiring::unknown(Finding::failed("postfix", why)),
     };
     let mut findings = vec![Finding::ok("postfix", instance.name())];
     let mut transports: Vec<transport::Transport> = Vec::new();
     for mailbox in &config.mailboxes {
         let part = format!("postfix {}", mailbox.name.value);
-        let address = mailbox.address.value.replace("%{key}", "mailhatch-check");
+        let address = address_of(mailbox);
         match route::find(&instance, &address) {
             Ok(route) => {
                 let (finding, transport) = transport::leads_here(&instance, config, &part, &route);
@@ -55,7 +64,10 @@ pub(super) fn check(directory: Option<&Path>, config: &Config) -> Wiring {
     }
     findings.extend(limits::check(&instance, config, &transports));
     let by_pipe_only = !transports.is_empty() && transports.iter().all(|transport| transport.kind == Kind::Pipe);
-    Wiring { findings, use_of_sockets: if by_pipe_only { Use::None } else { Use::Needed } }
+    let asking = refuse::check(&instance, config, routes, by_pipe_only);
+    findings.extend(asking.findings);
+    let use_of_sockets = if by_pipe_only { Use::None } else { Use::Needed };
+    Wiring { findings, use_of_sockets, policy_sockets: asking.sockets }
 }
 
 /// Who may write to an address at people's domain can pass for one of them: other services believe an address at the

@@ -1,6 +1,7 @@
 //! Where Postfix would send a message, as trivial-rewrite(8) decides it.
 
 use super::super::finding::Finding;
+use super::super::probe::KEY;
 use super::instance::Instance;
 
 /// The address class of a domain (ADDRESS_CLASS_README).
@@ -100,7 +101,7 @@ fn transport_entry(instance: &Instance, local: &str, domain: &str) -> Result<Opt
     Ok(None)
 }
 
-fn without_extension<'a>(instance: &Instance, local: &'a str) -> Option<&'a str> {
+pub(super) fn without_extension<'a>(instance: &Instance, local: &'a str) -> Option<&'a str> {
     let delimiters = instance.setting("recipient_delimiter");
     let at = local.find(|c| delimiters.contains(c))?;
     Some(&local[..at]).filter(|user| !user.is_empty())
@@ -156,5 +157,5 @@ pub(super) fn accepts(instance: &Instance, part: &str, address: &str, route: &Ro
 
 /// What stands before the key.
 fn address_delimiter(local: &str) -> Option<char> {
-    local.split_once("mailhatch-check").and_then(|(before, _)| before.chars().next_back())
+    local.split_once(KEY).and_then(|(before, _)| before.chars().next_back())
 }
