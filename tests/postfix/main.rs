@@ -17,6 +17,9 @@ mod load;
 mod loops;
 mod notices;
 mod proof;
+mod refuse;
+mod refuse_faults;
+mod refuse_wiring;
 mod service;
 mod stubs;
 #[path = "../support/mod.rs"]

@@ -3,6 +3,7 @@
 use crate::support::name_server::NameServer;
 pub use crate::support::site::{DOMAIN, Delivered, Site, Variant};
 use crate::support::submission::Submission;
+use crate::support::wait::wait_until;
 
 /// The mailbox of most tests.
 pub const INCOMING: &str = r#"
@@ -69,6 +70,15 @@ to = "{log}"
             smtp = self.postfix.port(),
             log = if self.variant == Variant::Lmtp { "stderr" } else { "syslog" },
         ));
+    }
+
+    /// Has the service read its configuration again, and waits until it has.
+    #[track_caller]
+    pub fn reload(&self) {
+        let reloaded = || self.service_log().matches("configuration reloaded").count();
+        let before = reloaded();
+        self.reload_service();
+        wait_until("the reload", || reloaded() > before);
     }
 
     /// Sends a message, and waits until Postfix is done with it; gives the reply of mailhatch to each recipient, as

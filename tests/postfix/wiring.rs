@@ -8,7 +8,7 @@ use crate::support::needs;
 use crate::support::postfix::Postfix;
 
 /// Every file of the configuration directory with its content.
-fn snapshot(postfix: &Postfix) -> BTreeMap<String, String> {
+pub fn snapshot(postfix: &Postfix) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut directories = vec![postfix.config_dir()];
     while let Some(directory) = directories.pop() {
@@ -24,12 +24,12 @@ fn snapshot(postfix: &Postfix) -> BTreeMap<String, String> {
     files
 }
 
-fn value(postfix: &Postfix, parameter: &str) -> String {
+pub fn value(postfix: &Postfix, parameter: &str) -> String {
     String::from_utf8(postfix.run("postconf", &["-h", parameter]).stdout).unwrap().trim().to_owned()
 }
 
 #[track_caller]
-fn good(output: &Output) -> String {
+pub fn good(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
 }

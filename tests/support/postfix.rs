@@ -95,6 +95,13 @@ impl Postfix {
         self.set(&[]);
     }
 
+    /// Sets a field of a service in master.cf (`NAME/TYPE/FIELD=VALUE`), and restarts that it is in force.
+    pub fn change_master(&mut self, field: &str) {
+        self.command("postconf", &["-F", field]);
+        self.command("postfix", &["stop"]);
+        self.start();
+    }
+
     /// Runs `mailhatch-postfix` on this instance.
     pub fn wire(&self, arguments: &[&str]) -> Output {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("postfix/mailhatch-postfix");

@@ -155,6 +155,27 @@ impl Site {
         }
     }
 
+    /// SIGSTOP, and waits until each thread of the service stands still.
+    #[track_caller]
+    pub fn pause_service(&self) {
+        let service = self.service();
+        let process = service.as_ref().unwrap();
+        process.signal(Signal::SIGSTOP);
+        let tasks = format!("/proc/{}/task", process.id());
+        let stands = |task: std::io::Result<fs::DirEntry>| {
+            let stat = fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        };
+        wait_for("the service to stand still", || fs::read_dir(&tasks).unwrap().all(stands).then_some(()));
+    }
+
+    /// SIGCONT.
+    pub fn resume_service(&self) {
+        if let Some(process) = &*self.service() {
+            process.signal(Signal::SIGCONT);
+        }
+    }
+
     /// What the service logged.
     pub fn service_log(&self) -> String {
         fs::read(self.log_file()).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()

@@ -65,11 +65,7 @@ impl Submission {
     /// Sends it; gives the queue id.
     pub fn send(&self, port: u16) -> Result<String, Refused> {
         let mut session = Session::open(port);
-        session.command("EHLO tester.example.net")?;
-        let Client { address, name, helo } = &self.client;
-        let family = if address.contains(':') { "IPV6:" } else { "" };
-        session.command(&format!("XCLIENT ADDR={family}{address} NAME={name}"))?;
-        session.command(&format!("EHLO {helo}"))?;
+        session.introduce(&self.client)?;
         session.command(&format!("MAIL FROM:<{}>{}", self.sender, self.mail_parameters))?;
         for recipient in &self.recipients {
             session.command(&format!("RCPT TO:<{recipient}>{}", self.rcpt_parameters))?;
@@ -82,21 +78,35 @@ impl Submission {
     }
 }
 
-struct Session(Dialogue);
+/// A dialogue, command by command.
+pub struct Session(Dialogue);
 
 impl Session {
-    fn open(port: u16) -> Self {
+    /// Connects and reads the greeting.
+    pub fn open(port: u16) -> Self {
         let mut session = Self(Dialogue::tcp(("127.0.0.1", port)).unwrap());
         session.reply("(connect)").unwrap();
         session
     }
 
-    fn command(&mut self, command: &str) -> Result<String, Refused> {
+    /// Says who the client is.
+    pub fn introduce(&mut self, client: &Client) -> Result<(), Refused> {
+        self.command("EHLO tester.example.net")?;
+        let Client { address, name, helo } = client;
+        let family = if address.contains(':') { "IPV6:" } else { "" };
+        self.command(&format!("XCLIENT ADDR={family}{address} NAME={name}"))?;
+        self.command(&format!("EHLO {helo}"))?;
+        Ok(())
+    }
+
+    /// Sends a command and reads its reply.
+    pub fn command(&mut self, command: &str) -> Result<String, Refused> {
         self.0.write(format!("{command}\r\n").as_bytes()).unwrap();
         self.reply(command)
     }
 
-    fn data(&mut self, message: &[u8]) -> Result<String, Refused> {
+    /// Sends a message after DATA was taken.
+    pub fn data(&mut self, message: &[u8]) -> Result<String, Refused> {
         assert!(message.ends_with(b"\r\n"), "a message ends with CRLF");
         self.0.write(&stuffed(message)).unwrap();
         self.reply("(message)")

@@ -1,0 +1,11 @@
+# fish completion for mailhatch-postfix(8)
+complete -c mailhatch-postfix -f -n 'not __fish_seen_subcommand_from enable disable status' -a 'enable disable status'
+complete -c mailhatch-postfix -s c -r -d 'Configuration directory of Postfix'
+complete -c mailhatch-postfix -f -l refuse -d 'Refuse unknown addresses before the mail is taken'
+complete -c mailhatch-postfix -x -l variant -a 'lmtp pipe' -d 'How mail is handed over'
+complete -c mailhatch-postfix -f -l dry-run -d 'Show the changes and make none'
+complete -c mailhatch-postfix -f -l yes -d 'Make the changes without asking'
+complete -c mailhatch-postfix -f -l no-reload -d 'Do not reload Postfix'
+complete -c mailhatch-postfix -x -l socket -d 'Where the service listens'
+complete -c mailhatch-postfix -r -l program -d 'The program for pipe'
+complete -c mailhatch-postfix -x -l user -d 'The user for pipe'
