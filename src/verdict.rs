@@ -167,7 +167,7 @@ pub enum Verdict {
 /// Why nobody takes a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// `unknown-address`, `too-large` or `app-reject`.
+    /// `unknown-address`, `too-large`, `app-reject` or `app-refused`.
     pub rule: &'static str,
     /// A sentence for the sender.
     pub reason: String,

@@ -24,7 +24,7 @@ struct Null;
 
 impl App for Null {
     fn hand_over<'a>(&'a self, _: &'a Event) -> BoxFuture<'a, Result<Answer, AppError>> {
-        Box::pin(async { Ok(Answer::Delivered(String::new())) })
+        Box::pin(async { Ok(Answer::delivered(String::new())) })
     }
 
     fn wants_authentication(&self) -> bool {

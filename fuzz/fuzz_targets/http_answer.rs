@@ -80,7 +80,7 @@ fuzz_target!(|data: &[u8]| {
             answered
         });
         std::fs::remove_file(&socket).expect("socket");
-        if let Ok(Answer::Delivered(_)) = answered {
+        if let Ok(Answer::Delivered { .. }) = answered {
             let text = String::from_utf8_lossy(data).to_lowercase();
             assert!(text.starts_with("http/1."), "{text}");
             let is_framed = ["content-length", "chunked", " 204"].iter().any(|word| text.contains(word));

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::application::{Answer, App, AppError};
+use super::application::{Answer, App, AppError, Refusals};
 use super::event::Event;
 use super::poison::FailedMessages;
 use crate::event_id::EventId;
@@ -278,6 +278,10 @@ impl App for CircuitBreaker {
 
     fn wants_authentication(&self) -> bool {
         self.app.wants_authentication()
+    }
+
+    fn refusals(&self) -> Refusals {
+        self.app.refusals()
     }
 
     fn check<'a>(&'a self) -> BoxFuture<'a, Result<String, String>> {

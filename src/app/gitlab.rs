@@ -16,13 +16,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::application::{Answer, App, AppError};
+use super::application::{Answer, App, AppError, Refusals};
 use super::event::Event;
-use super::gitlab_lookup::ForGitlab;
+use super::gitlab_lookup::missing_addresses;
 use super::http::Http;
 use super::http_answer::HttpAnswer;
 use super::request_body::RequestBody;
 use super::settings::{Kind, Setup};
+use super::to_field::with_last_to;
 use crate::config::{ConfigError, Located, Secret};
 use crate::printable::one_line;
 
@@ -35,9 +36,11 @@ const TOKEN_AHEAD: i64 = 5;
 /// Seconds that it may be behind: five minutes, less [`BACK_DATED`].
 const TOKEN_OLDEST: i64 = 295;
 
+/// What a sender is told whose key GitLab could not even read.
+const UNKNOWN: &str = "The address is not known here: what stands in it has no form that the application understands.";
+
 /// `kind = "gitlab"`
-pub(super) const KIND: Kind =
-    Kind { name: "gitlab", timeout: Duration::from_secs(30), read: |setup| Ok(Box::new(Gitlab::read(setup)?)) };
+pub(super) const KIND: Kind = Kind::new("gitlab", |setup| Ok(Box::new(Gitlab::read(setup)?)));
 
 #[derive(Deserialize)]
 struct Settings {
@@ -71,14 +74,12 @@ impl Gitlab {
     async fn deliver(&self, event: &Event) -> Result<Answer, AppError> {
         let mailbox = event.route.mailbox.name.value.as_str();
         let url = self.place_of(mailbox)?;
-        let message = ForGitlab::new(&event.message, &event.route);
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        let Ok(addresses) = missing_addresses(&event.message, &event.route) else {
+            return Ok(Answer::Rejected(UNKNOWN.to_owned()));
+        };
+        let mut headers = self.http.headers(event, "text/plain")?;
         headers.insert("gitlab-mailroom-api-request", self.token(SystemTime::now())?);
-        if let Ok(id) = HeaderValue::from_str(event.id.as_str()) {
-            headers.insert("idempotency-key", id);
-        }
-        let answer = self.http.post(&url, headers, RequestBody::of(message.pieces())).await?;
+        let answer = self.http.post(&url, headers, RequestBody::of(with_last_to(&event.message, &addresses))).await?;
         self.understand(&answer)
     }
 
@@ -90,21 +91,16 @@ impl Gitlab {
         let json = answer.json();
         let success = json.and_then(|object| object.get("success")).and_then(Value::as_bool);
         match (answer.status, success) {
-            (200..=299, Some(true)) => Ok(Answer::Delivered("GitLab queued it".to_owned())),
+            (200..=299, Some(true)) => Ok(Answer::delivered("GitLab queued it".to_owned())),
             (400, Some(false)) => {
                 let reason = json.and_then(|object| object.get("message")).and_then(Value::as_str);
                 let reason = one_line(reason.unwrap_or("without a reason"), 200);
-                Ok(Answer::Delivered(format!("GitLab refused it and has told the sender itself: {reason}")))
+                Ok(Answer::delivered(format!("GitLab refused it and has told the sender itself: {reason}")))
             }
             (401, _) => {
-                let mut error = answer.not_taken(&self.http.asked());
-                if let AppError::Unavailable { detail, .. } = &mut error {
-                    detail.push_str(
-                        "; GitLab answers so, too, where incoming e-mail is not enabled, or the mailbox is neither \
-                         incoming_email nor service_desk_email, or has no secret_file there",
-                    );
-                }
-                Err(error)
+                let advice = "; GitLab answers so, too, where incoming e-mail is not enabled, or the mailbox is neither \
+                              incoming_email nor service_desk_email, or has no secret_file there";
+                Err(answer.not_taken(&self.http.asked()).with_advice(advice))
             }
             _ => Err(answer.not_taken(&self.http.asked())),
         }
@@ -130,7 +126,7 @@ impl Gitlab {
         let now = SystemTime::now();
         headers.insert("gitlab-mailroom-api-request", self.token(now).map_err(|error| error.to_string())?);
         let asked = self.http.ask(Method::POST, &url, headers, RequestBody::empty()).await;
-        let (answer, date) = asked.map_err(|error| error.to_string())?;
+        let (answer, date) = asked.map_err(|unanswered| unanswered.to_string())?;
         let clock = date.map(|date| clock_difference(now, date));
         let understood = self.understand(&answer).map_err(|error| error.to_string());
         match clock {
@@ -150,8 +146,8 @@ impl App for Gitlab {
         Box::pin(self.deliver(event))
     }
 
-    fn wants_authentication(&self) -> bool {
-        false
+    fn refusals(&self) -> Refusals {
+        self.http.refusals()
     }
 
     fn check<'a>(&'a self) -> BoxFuture<'a, Result<String, String>> {

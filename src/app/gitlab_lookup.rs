@@ -1,4 +1,4 @@
-//! Where GitLab will look for the key, and the `To` field that makes it find the one that we found.
+//! Where GitLab will look for the key, and what a `To` field must name so that it finds the one that we found.
 //!
 //! GitLab knows no envelope: its receiver (`lib/gitlab/email/receiver.rb`) reads header fields in an order of its own, with
 //! the Ruby mail gem. This file restates what those two do, so that a message is only changed where it must be. In
@@ -6,17 +6,14 @@
 
 use std::sync::LazyLock;
 
-use bytes::Bytes;
 use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
 use regex::bytes::Regex;
 
+use super::to_field::{MOST_FIELDS, is_atom, is_plain};
 use crate::config::MailboxConfig;
 use crate::mail::{Field, Message};
 use crate::route::Route;
-
-/// The mail gem reads no more header fields than this.
-const MOST_FIELDS: usize = 1000;
 
 /// What GitLab would find in a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,43 +26,31 @@ pub(super) enum Found {
     Unsure,
 }
 
-/// A message as it is sent to GitLab: as it came in, or with one field put in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ForGitlab {
-    pub before: Bytes,
-    pub field: Bytes,
-    pub after: Bytes,
+/// The addresses of the `To` field that makes GitLab find the route's key; none where it finds it anyway.
+///
+/// # Errors
+/// The key cannot stand in an address that the mail gem reads, so GitLab could not find it whatever the message says.
+pub(super) fn missing_addresses(message: &Message, route: &Route) -> Result<Vec<String>, KeyNotWritable> {
+    let Some(wildcard) = Wildcard::new(&route.mailbox.address.value) else {
+        // Without %{key} there is no address that GitLab would find a key in.
+        return Ok(Vec::new());
+    };
+    let key = route.key.reveal();
+    if find(message, &route.mailbox) == Found::Key(key.to_owned()) {
+        return Ok(Vec::new());
+    }
+    let address = format!("{}{key}{}", wildcard.before, wildcard.after);
+    if !is_plain(&address) {
+        return Err(KeyNotWritable);
+    }
+    let mut addresses = custom_addresses(message, &wildcard);
+    addresses.push(address);
+    Ok(addresses)
 }
 
-impl ForGitlab {
-    /// The message, with a `To` field where GitLab would find another key than the route's, or none.
-    pub fn new(message: &Message, route: &Route) -> Self {
-        let whole = message.bytes();
-        let unchanged = Self { before: whole.clone(), field: Bytes::new(), after: Bytes::new() };
-        let Some(wildcard) = Wildcard::new(&route.mailbox.address.value) else {
-            // Without %{key} there is no address that GitLab would find a key in.
-            return unchanged;
-        };
-        let key = route.key.reveal();
-        if find(message, &route.mailbox) == Found::Key(key.to_owned()) {
-            return unchanged;
-        }
-        let place = Place::last(message);
-        let address = format!("{}{key}{}", wildcard.before, wildcard.after);
-        let mut addresses = custom_addresses(message, &wildcard);
-        addresses.push(address);
-        let end = place.line_end;
-        let start = if place.is_on_new_line { "" } else { end };
-        let stop = if place.ends_header { end } else { "" };
-        let field = format!("{start}To: {}{end}{stop}", addresses.join(&format!(",{end} ")));
-        Self { before: whole.slice(..place.offset), field: field.into(), after: whole.slice(place.offset..) }
-    }
-
-    /// The pieces in order.
-    pub fn pieces(self) -> [Bytes; 3] {
-        [self.before, self.field, self.after]
-    }
-}
+/// A key that only a quoted local part could hold: the gem keeps the quotes, and GitLab then finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeyNotWritable;
 
 /// The key that GitLab's receiver would find for a mailbox: the first source that gives one wins.
 pub(super) fn find(message: &Message, mailbox: &MailboxConfig) -> Found {
@@ -261,17 +246,6 @@ fn is_phrase(name: &str) -> bool {
     name.chars().all(|c| is_atom(c) || matches!(c, ' ' | '\t' | '.' | '"'))
 }
 
-/// RFC 5322 section 3.2.3, and RFC 6532 for what is not ASCII.
-fn is_atom(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || !c.is_ascii()
-}
-
-/// Whether it is an address of the plainest form: `dot-atom@domain` (RFC 5322 section 3.4.1).
-fn is_plain(address: &str) -> bool {
-    let dotted = |text: &str| text.split('.').all(|part| !part.is_empty() && part.chars().all(is_atom));
-    address.split_once('@').is_some_and(|(local, domain)| dotted(local) && dotted(domain))
-}
-
 /// Addresses of the last `To` that may mean more to GitLab than we can know: a customer's own Service Desk address
 /// (`support+REPLYKEY@customer`, `support+verify@customer`) is looked up in GitLab's database, before the wildcard and
 /// only in `To`. Put before our address they keep that meaning, and change nothing where they have none.
@@ -289,41 +263,4 @@ fn custom_addresses(message: &Message, wildcard: &Wildcard<'_>) -> Vec<String> {
     let is_custom = |address: &str| CUSTOM.as_ref().is_some_and(|custom| custom.is_match(address.as_bytes()));
     let list = last(message, "To").and_then(|field| addresses(&field)).unwrap_or_default();
     list.into_iter().filter(|address| address.contains('+') && !ours(address) && is_custom(address)).take(5).collect()
-}
-
-/// Where a field can be put in.
-struct Place {
-    offset: usize,
-    line_end: &'static str,
-    /// False if the header ends without a line end.
-    is_on_new_line: bool,
-    /// The empty line is missing, although a body follows.
-    ends_header: bool,
-}
-
-impl Place {
-    /// Behind the last field that the mail gem reads.
-    fn last(message: &Message) -> Self {
-        let header = message.header();
-        let newline = if message.bytes().contains(&b'\n') { b'\n' } else { b'\r' };
-        let line_end = match newline {
-            b'\n' if header.contains(&b'\n') && !header.windows(2).any(|pair| pair == b"\r\n") => "\n",
-            b'\r' if header.contains(&b'\r') => "\r",
-            _ => "\r\n",
-        };
-        let (mut offset, mut unfolded, mut ends_header) = (0, 0, !message.body().is_empty());
-        for line in header.split_inclusive(|&b| b == newline) {
-            // Blank lines before the first field are tolerated: the header's end is the last one.
-            let is_end = matches!(line, [b'\r' | b'\n'] | [b'\r', b'\n']) && offset + line.len() == header.len();
-            // Lines that are no fields count for the gem, too.
-            unfolded += usize::from(!matches!(line, [b' ' | b'\t', ..]));
-            if is_end || unfolded == MOST_FIELDS {
-                ends_header = false;
-                break;
-            }
-            offset += line.len();
-        }
-        let is_on_new_line = offset == 0 || header.get(offset - 1) == Some(&newline);
-        Self { offset, line_end, is_on_new_line, ends_header }
-    }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
@@ -19,14 +19,15 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::application::AppError;
+use super::application::{AfterRefusals, AppError, Refusals};
 use super::endpoint::Endpoint;
+use super::event::Event;
 use super::http_answer::{self, HttpAnswer, LARGEST_ANSWER};
 use super::http_connection::Connection;
 use super::http_failure::Failure;
 use super::request_body::RequestBody;
 use super::settings::Setup;
-use crate::config::{ConfigError, Located};
+use crate::config::{ConfigError, Located, units};
 use crate::tls;
 use crate::verdict::Status;
 
@@ -34,12 +35,29 @@ use crate::verdict::Status;
 /// connection fails without our knowing whether it arrived.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// The field with the id that is the same on every try of an event.
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
 /// The keys of every application that is asked over HTTP.
 #[derive(Debug, Deserialize)]
 struct HttpSettings {
     url: Located<String>,
     ca_file: Option<Located<PathBuf>>,
+    refusals: Option<RefusalsChoice>,
+    #[serde(default, deserialize_with = "units::optional_duration")]
+    refused_after: Option<Duration>,
 }
+
+/// `refusals`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RefusalsChoice {
+    Hold,
+    Reject,
+}
+
+/// What a sender is told of a refusal where the kind has no better words.
+const REFUSED: &str = "The application behind this address does not take this message.";
 
 /// The way to one application.
 #[derive(Debug)]
@@ -48,8 +66,31 @@ pub(super) struct Http {
     endpoint: Endpoint,
     extra_roots: Vec<CertificateDer<'static>>,
     timeout: Duration,
+    refusals: Refusals,
     tls: OnceCell<Arc<ClientConfig>>,
     idle: Mutex<Vec<Idle>>,
+}
+
+/// No answer came.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub(super) struct Unanswered {
+    /// What it means for the message.
+    pub error: AppError,
+    /// Whether the application may have got the request all the same.
+    pub was_sent: bool,
+}
+
+impl From<Unanswered> for AppError {
+    fn from(unanswered: Unanswered) -> Self {
+        unanswered.error
+    }
+}
+
+impl From<AppError> for Unanswered {
+    fn from(error: AppError) -> Self {
+        Self { error, was_sent: false }
+    }
 }
 
 /// A connection on which the last answer was clean.
@@ -77,7 +118,7 @@ impl Http {
         setup: &mut Setup<'_, '_>,
         check: impl FnOnce(&Endpoint) -> Result<(), String>,
     ) -> Result<Self, ConfigError> {
-        let (config, HttpSettings { url, ca_file }) = (setup.config, setup.table.take()?);
+        let (config, HttpSettings { url, ca_file, refusals, refused_after }) = (setup.config, setup.table.take()?);
         let endpoint = Endpoint::parse(&url.value).and_then(|endpoint| check(&endpoint).map(|()| endpoint));
         let endpoint = endpoint.map_err(|message| config.error_at(&url, message))?;
         let extra_roots = match &ca_file {
@@ -85,13 +126,40 @@ impl Http {
             None => Vec::new(),
         };
         let app = setup.name.value.clone();
+        let then = match (refusals, setup.refusals.then) {
+            (None, then) | (Some(RefusalsChoice::Reject), then @ AfterRefusals::Reject(_)) => then,
+            (Some(RefusalsChoice::Hold), _) => AfterRefusals::Hold,
+            (Some(RefusalsChoice::Reject), AfterRefusals::Hold) => AfterRefusals::Reject(REFUSED),
+        };
+        let refusals = Refusals { after: refused_after.or(setup.refusals.after), then };
         let (tls, idle) = (OnceCell::new(), Mutex::default());
-        Ok(Self { app, endpoint, extra_roots, timeout: setup.timeout, tls, idle })
+        Ok(Self { app, endpoint, extra_roots, timeout: setup.timeout, refusals, tls, idle })
+    }
+
+    /// What every hand-over says of itself: its type, and the id that is the same on every try.
+    pub fn headers(&self, event: &Event, content_type: &str) -> Result<HeaderMap, AppError> {
+        let mut headers = self.headers_of_check(content_type)?;
+        headers.insert(IDEMPOTENCY_KEY, self.header_value(event.id.as_str())?);
+        Ok(headers)
+    }
+
+    /// What a request of [`super::application::App::check`] says of itself.
+    pub fn headers_of_check(&self, content_type: &str) -> Result<HeaderMap, AppError> {
+        Ok(HeaderMap::from_iter([(CONTENT_TYPE, self.header_value(content_type)?)]))
+    }
+
+    fn header_value(&self, text: &str) -> Result<HeaderValue, AppError> {
+        HeaderValue::from_str(text).map_err(|_| self.broken(&format!("\"{text}\" is not a valid header value")))
     }
 
     /// A place below the application's root.
     pub fn below_root(&self, segments: &[&str]) -> Result<Url, AppError> {
         self.endpoint.join(segments).ok_or_else(|| self.broken("its url cannot be extended"))
+    }
+
+    /// What becomes of a message that is refused without a reason.
+    pub fn refusals(&self) -> Refusals {
+        self.refusals
     }
 
     /// Where the application is.
@@ -116,7 +184,7 @@ impl Http {
     }
 
     /// Sends one request and reads the whole answer, in the application's `timeout`.
-    pub async fn post(&self, url: &Url, headers: HeaderMap, body: RequestBody) -> Result<HttpAnswer, AppError> {
+    pub async fn post(&self, url: &Url, headers: HeaderMap, body: RequestBody) -> Result<HttpAnswer, Unanswered> {
         self.ask(Method::POST, url, headers, body).await.map(|(answer, _)| answer)
     }
 
@@ -127,10 +195,13 @@ impl Http {
         url: &Url,
         headers: HeaderMap,
         body: RequestBody,
-    ) -> Result<(HttpAnswer, Option<SystemTime>), AppError> {
+    ) -> Result<(HttpAnswer, Option<SystemTime>), Unanswered> {
         let request = self.request(method, url, headers, body)?;
         let exchanged = timeout(self.timeout, self.exchange(request)).await.unwrap_or(Err(Failure::Timeout));
-        exchanged.map_err(|failure| failure.into_error(&self.asked(), self.timeout))
+        exchanged.map_err(|failure| Unanswered {
+            was_sent: failure.was_sent(),
+            error: failure.into_error(&self.asked(), self.timeout),
+        })
     }
 
     fn request(
@@ -142,8 +213,7 @@ impl Http {
     ) -> Result<Request<RequestBody>, AppError> {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("mailhatch/", env!("CARGO_PKG_VERSION"))));
-        let host = HeaderValue::from_str(url.authority());
-        headers.insert(HOST, host.map_err(|_| self.broken("the host in its url is not a valid header value"))?);
+        headers.insert(HOST, self.header_value(url.authority())?);
         let target = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
         let request = Request::builder().method(method).uri(target).body(body);
         let mut request = request.map_err(|error| self.broken(&format!("the request is not valid: {error}")))?;

@@ -28,6 +28,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct HttpAnswer {
     pub status: u16,
     pub said: Result<Said, Unclean>,
+    /// The body as text, whatever type it claims, unless it is a page; for an application that gives no better type.
+    text: Option<String>,
     location: Option<String>,
     retry_after: Option<Duration>,
     /// The beginning of the body, for log lines.
@@ -74,9 +76,11 @@ impl HttpAnswer {
         let field = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let framing = if is_early { Err(Unclean::Early) } else { framing(status, headers) };
         let whole = framing.and(if is_whole { Ok(()) } else { Err(Unclean::TooLong) });
+        let text = whole.clone().and_then(|()| not_encoded(headers)).ok().and_then(|()| std::str::from_utf8(body).ok());
         Self {
             status: status.as_u16(),
             said: whole.and_then(|()| read(headers, body)),
+            text: text.map(str::trim).filter(|text| !text.starts_with('<')).map(str::to_owned),
             location: field(LOCATION),
             retry_after: field(RETRY_AFTER).and_then(|value| retry_after(&value, SystemTime::now())),
             excerpt: excerpt(body),
@@ -85,6 +89,11 @@ impl HttpAnswer {
 
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// The body as text, whatever type it claims; `None` if it is a page, or not clean.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
     }
 
     /// What it says as a JSON object.
@@ -215,13 +224,18 @@ fn framing(status: StatusCode, headers: &HeaderMap) -> Result<(), Unclean> {
     }
 }
 
+/// Whether the body is what it is. No coding was asked for.
+fn not_encoded(headers: &HeaderMap) -> Result<(), Unclean> {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.as_bytes().trim_ascii());
+    match codings.find(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+        Some(coding) => Err(Unclean::ContentEncoding(String::from_utf8_lossy(coding).into_owned())),
+        None => Ok(()),
+    }
+}
+
 /// Reads a body that is there whole.
 fn read(headers: &HeaderMap, body: &[u8]) -> Result<Said, Unclean> {
-    for coding in headers.get_all(CONTENT_ENCODING) {
-        if !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity") {
-            return Err(Unclean::ContentEncoding(String::from_utf8_lossy(coding.as_bytes()).into_owned()));
-        }
-    }
+    not_encoded(headers)?;
     if body.is_empty() {
         return Ok(Said::Nothing);
     }

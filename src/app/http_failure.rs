@@ -53,6 +53,14 @@ impl Failure {
         }
     }
 
+    /// Whether the application may have got the request all the same.
+    pub fn was_sent(&self) -> bool {
+        match self {
+            Self::NoTls(_) | Self::Resolve(_) | Self::Connect(_) | Self::ConnectTimeout | Self::Handshake(_) => false,
+            Self::Timeout | Self::NotHttp(_) | Self::Unasked | Self::Ours(_) | Self::Ended(_) => true,
+        }
+    }
+
     /// What it means for the message.
     pub fn into_error(self, asked: &str, timeout: Duration) -> AppError {
         use Status as S;

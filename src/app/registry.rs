@@ -6,11 +6,20 @@ use std::sync::Arc;
 use super::application::App;
 use super::circuit_breaker::{CircuitBreaker, Known};
 use super::settings::{CommonSettings, Kind, Setup};
-use super::{gitlab, spool, webhook};
+use super::{action_mailbox, discourse, gitlab, osticket, redmine, request_tracker, spool, webhook};
 use crate::config::{AppConfig, AppTable, Config, ConfigError};
 
 /// Every kind. A new one is a file, and a line here.
-const KINDS: &[Kind] = &[gitlab::KIND, spool::KIND, webhook::KIND];
+const KINDS: &[Kind] = &[
+    action_mailbox::KIND,
+    discourse::KIND,
+    gitlab::KIND,
+    osticket::KIND,
+    redmine::KIND,
+    request_tracker::KIND,
+    spool::KIND,
+    webhook::KIND,
+];
 
 /// All applications of a configuration by name.
 #[derive(Clone, Debug)]
@@ -66,7 +75,7 @@ fn read<'c>(config: &'c Config, mut table: AppTable<'c>, known: Arc<Known>) -> R
         return Err(config.error_at(&common.kind, message));
     };
     let timeout = common.timeout.unwrap_or(kind.timeout);
-    let app = (kind.read)(Setup { config, table: &mut table, name: &common.name, timeout })?;
+    let app = (kind.read)(Setup { config, table: &mut table, name: &common.name, timeout, refusals: kind.refusals })?;
     table.finish()?;
     Ok(Arc::new(CircuitBreaker::new(common.name.value, app.into(), common.concurrency, timeout, known)))
 }

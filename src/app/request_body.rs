@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
@@ -22,8 +24,36 @@ pub(super) struct RequestBody {
 
 enum Pieces {
     Ready(VecDeque<Bytes>),
+    /// They are encoded while they are sent: what was not yet, behind what stands before it.
+    Encoded {
+        before: Bytes,
+        rest: Bytes,
+    },
     /// They are written while they are sent.
     Written(mpsc::Receiver<io::Result<Bytes>>),
+}
+
+/// What is encoded at once: a multiple of three, so that pieces join without padding between them.
+const ENCODED_AT_ONCE: usize = 48 * 1024;
+
+/// So much costs less than to ask another thread.
+const LOOKED_AT_HERE: usize = 256 * 1024;
+
+/// Base64 in which what a form would take for something else is written as three octets.
+fn url_base64(octets: &[u8]) -> String {
+    let text = STANDARD.encode(octets);
+    let mut encoded = String::with_capacity(text.len() + text.len() / 8);
+    for piece in text.split_inclusive(['+', '/', '=']) {
+        let plain = piece.trim_end_matches(['+', '/', '=']);
+        encoded.push_str(plain);
+        encoded.push_str(match &piece[plain.len()..] {
+            "+" => "%2B",
+            "/" => "%2F",
+            "=" => "%3D",
+            _ => "",
+        });
+    }
+    encoded
 }
 
 impl RequestBody {
@@ -42,6 +72,19 @@ impl RequestBody {
     /// Pieces that somebody writes, `length` octets in all.
     pub fn written(length: u64, pieces: mpsc::Receiver<io::Result<Bytes>>) -> Self {
         Self { pieces: Pieces::Written(pieces), left: length, exchange: None }
+    }
+
+    /// A form with one field: octets in base64, as a URL writes it.
+    ///
+    /// # Errors
+    /// The octets could not be looked at.
+    pub async fn base64_field(name: &str, octets: Bytes) -> io::Result<Self> {
+        let (before, rest) = (Bytes::from(format!("{name}=")), octets.clone());
+        // What cannot stand in a form grows to three octets, so all must be looked at before the length is known.
+        let length = move || octets.chunks(ENCODED_AT_ONCE).map(|piece| url_base64(piece).len() as u64).sum::<u64>();
+        let length = if rest.len() <= LOOKED_AT_HERE { length() } else { tokio::task::spawn_blocking(length).await? };
+        let left = before.len() as u64 + length;
+        Ok(Self { pieces: Pieces::Encoded { before, rest }, left, exchange: None })
     }
 
     /// Octets that are still to be sent.
@@ -73,6 +116,11 @@ impl Body for RequestBody {
         }
         let piece = match &mut this.pieces {
             Pieces::Ready(pieces) => pieces.pop_front().map(Ok),
+            Pieces::Encoded { before, .. } if !before.is_empty() => Some(Ok(std::mem::take(before))),
+            Pieces::Encoded { rest, .. } => {
+                let piece = rest.split_to(ENCODED_AT_ONCE.min(rest.len()));
+                (!piece.is_empty()).then(|| Ok(url_base64(&piece).into()))
+            }
             Pieces::Written(pieces) => ready!(pieces.poll_recv(cx)),
         };
         let piece = piece.unwrap_or_else(|| Err(io::Error::other("the body ended before its announced length")))?;

@@ -20,8 +20,7 @@ use crate::durable::{self, Access, Part};
 use crate::verdict::Status;
 
 /// `kind = "spool"`
-pub(super) const KIND: Kind =
-    Kind { name: "spool", timeout: Duration::from_secs(30), read: |setup| Ok(Box::new(Spool::read(setup)?)) };
+pub(super) const KIND: Kind = Kind::new("spool", |setup| Ok(Box::new(Spool::read(setup)?)));
 
 #[derive(Deserialize)]
 struct Settings {
@@ -60,7 +59,7 @@ impl Spool {
         // A panic while writing is a fault of ours that must not cost the message.
         let written = written.unwrap_or_else(|panic| Err(SpoolError::Io(io::Error::other(panic))));
         written.map_err(|error| failure(&self.app, &self.path, &error))?;
-        Ok(Answer::Delivered(format!("written to {}", self.path.join(event.id.as_str()).display())))
+        Ok(Answer::delivered(format!("written to {}", self.path.join(event.id.as_str()).display())))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::alphabet;
@@ -11,16 +11,16 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hyper::Method;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{HeaderMap, HeaderValue};
 use ring::hmac;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use super::application::{Answer, App, AppError};
+use super::application::{Answer, App, AppError, Refusals};
 use super::event::Event;
 use super::event_json::EventJson;
-use super::http::Http;
+use super::http::{Http, IDEMPOTENCY_KEY};
 use super::http_answer::HttpAnswer;
 use super::request_body::RequestBody;
 use super::settings::{Kind, Setup};
@@ -41,8 +41,7 @@ const NO_REASON: &str = "the application does not take this message";
 const LONGEST_REASON: usize = 500;
 
 /// `kind = "webhook"`
-pub(super) const KIND: Kind =
-    Kind { name: "webhook", timeout: Duration::from_secs(30), read: |setup| Ok(Box::new(Webhook::read(setup)?)) };
+pub(super) const KIND: Kind = Kind::new("webhook", |setup| Ok(Box::new(Webhook::read(setup)?)));
 
 #[derive(Deserialize)]
 struct Settings {
@@ -84,13 +83,11 @@ impl Webhook {
     async fn deliver(&self, event: &Event) -> Result<Answer, AppError> {
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let signed = self.sign(event, timestamp).await?;
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut headers = self.http.headers(event, "application/json")?;
         headers.insert("webhook-timestamp", HeaderValue::from(timestamp));
-        let id = HeaderValue::from_str(event.id.as_str())
-            .map_err(|_| self.http.broken("an event id is not a valid header value"))?;
-        headers.insert("webhook-id", id.clone());
-        headers.insert("idempotency-key", id);
+        if let Some(id) = headers.get(IDEMPOTENCY_KEY).cloned() {
+            headers.insert("webhook-id", id);
+        }
         let signature = HeaderValue::from_str(&signed.signature);
         headers.insert(
             "webhook-signature",
@@ -110,10 +107,10 @@ impl Webhook {
             }
             Some("drop") => {
                 let reason = one_line(text("reason").unwrap_or_default(), LONGEST_REASON);
-                Ok(Answer::Dropped(if reason.is_empty() { "the application dropped it".to_owned() } else { reason }))
+                Ok(Answer::dropped(if reason.is_empty() { "the application dropped it".to_owned() } else { reason }))
             }
             _ if answer.is_success() && answer.said.is_ok() => {
-                Ok(Answer::Delivered(format!("the application answered {}", answer.status)))
+                Ok(Answer::delivered(format!("the application answered {}", answer.status)))
             }
             _ => Err(answer.not_taken(&self.http.asked())),
         }
@@ -146,6 +143,10 @@ impl App for Webhook {
         Box::pin(self.deliver(event))
     }
 
+    fn refusals(&self) -> Refusals {
+        self.http.refusals()
+    }
+
     fn wants_authentication(&self) -> bool {
         self.wants_authentication
     }
@@ -158,7 +159,7 @@ impl App for Webhook {
             let asked = self.http.ask(Method::OPTIONS, url, HeaderMap::new(), RequestBody::empty()).await;
             match asked {
                 Ok((answer, _)) => Ok(format!("{} answers (OPTIONS: {})", self.http.asked(), answer.status)),
-                Err(error) => Err(error.to_string()),
+                Err(unanswered) => Err(unanswered.to_string()),
             }
         })
     }

@@ -13,6 +13,8 @@ pub struct MailboxConfig {
     pub name: Located<String>,
     /// The address, with or without `%{key}`.
     pub address: Located<String>,
+    /// The key of every message for an address without `%{key}`; `None`: such an address takes replies only.
+    pub key: Option<Located<String>>,
     /// Where the address may stand, in order.
     #[serde(default = "all_sources", deserialize_with = "some_sources")]
     pub sources: Vec<AddressSource>,

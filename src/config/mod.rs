@@ -147,6 +147,7 @@ impl Config {
     pub fn actions_of<'c>(&self, mailbox: &'c MailboxConfig) -> ActionsConfig<'c> {
         let is_gitlab = || self.app(&mailbox.app.value).is_some_and(|app| app.kind.value == GITLAB);
         match &mailbox.actions {
+            _ if mailbox.key.is_some() => ActionsConfig::Named(ActionSet::Any),
             Some(named) => ActionsConfig::Named(named.value),
             None if !mailbox.action.is_empty() => ActionsConfig::Custom(&mailbox.action),
             None if is_gitlab() => ActionsConfig::Named(ActionSet::Gitlab),
@@ -197,6 +198,11 @@ impl Config {
         let app = &mailbox.app;
         if self.app(&app.value).is_none() {
             return Err(self.error_at(app, format!("there is no [[app]] with the name \"{}\"", app.value)));
+        }
+        if let Some(key) = mailbox.key.as_ref().filter(|_| mailbox.actions.is_some() || !mailbox.action.is_empty()) {
+            let message =
+                "a mailbox with a key of its own takes every message as the action message: it has no actions";
+            return Err(self.error_at(key, message));
         }
         if let Some(actions) = mailbox.actions.as_ref().filter(|_| !mailbox.action.is_empty()) {
             let message = "a mailbox has either actions = \"…\" or [[mailbox.action]], not both";

@@ -61,7 +61,7 @@ struct Template {
 }
 
 /// The rules by which a message is rejected, and so gets a notice.
-const RULES: [&str; 3] = ["unknown-address", "too-large", "app-reject"];
+const RULES: [&str; 4] = ["unknown-address", "too-large", "app-reject", "app-refused"];
 
 const SUBJECT: &str = "Auto: your message was not delivered";
 
@@ -173,6 +173,10 @@ fn fill(text: &str, values: &[(&str, &str)]) -> String {
 fn advice(rule: &str) -> &'static str {
     match rule {
         "too-large" => "What to do: send it again without large attachments.",
+        "app-refused" => {
+            "What to do: if you know that you may write there, check which address you write from, or\n\
+                          use the web interface instead."
+        }
         "app-reject" => {
             "What to do: the reason comes from the application behind this address. If it names\n\
                          something that you can change, change it and write again."

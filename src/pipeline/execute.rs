@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Decided, Decision, Engine, MessageContext};
-use crate::app::{Answer, AppError, Event, hide_key};
+use crate::app::{AfterRefusals, Answer, AppError, Event, Refusals, hide_key};
 use crate::crash_point::crash_point;
 use crate::event_id::EventId;
 use crate::held::HeldCopy;
@@ -79,7 +79,8 @@ impl Engine {
             crash_point("app-acknowledged");
         }
         match hide_key(&event.route.key, answer) {
-            Ok(Answer::Delivered(_)) => {
+            Ok(Answer::Delivered { warning, .. }) => {
+                outcome.effects.warning = warning;
                 if let Some(standing) = self.standing.get() {
                     standing.note(Outcome { verdict: Verdict::Delivered, ..outcome.clone() });
                 }
@@ -93,14 +94,15 @@ impl Engine {
                 crash_point("delivery-recorded");
                 Ok(Verdict::Delivered)
             }
-            Ok(Answer::Dropped(detail)) => {
+            Ok(Answer::Dropped { why: detail, warning }) => {
+                outcome.effects.warning = warning;
                 self.keep(context, recipient, id, Verdict::Ignored { rule: "app-drop", detail }, outcome).await
             }
             Ok(Answer::Rejected(reason)) => {
                 self.reject(context, recipient, id, Rejection { rule: "app-reject", reason }, outcome).await
             }
             Err(AppError::Refused { public, detail }) => {
-                self.refused(context, recipient, (public, detail), id, outcome).await
+                self.refused(context, recipient, (public, detail), app.refusals(), id, outcome).await
             }
             Err(AppError::Unavailable { status, public, detail, retry_after: _, alarm }) => {
                 Err(Deferral::app(status, public, detail, alarm))
@@ -132,21 +134,30 @@ impl Engine {
         context: &MessageContext,
         recipient: &Recipient,
         (public, detail): (String, String),
+        refusals: Refusals,
         id: &EventId,
         outcome: &mut Outcome,
     ) -> Result<Verdict, Deferral> {
         let refused_for = self.in_time(context, "the ledger", self.log.first_refusal(id)).await?;
         let refused_for = refused_for.map_err(|error| local_state(&error))?;
-        let limit = self.config.limits.unexplained_refusals;
-        if refused_for >= limit {
-            let waited = humantime::format_duration(limit);
-            let held = Verdict::Held { rule: "unexplained-refusal", detail: format!("{public}, for {waited}") };
-            let why = format!("{detail}, for {waited}");
-            let verdict = self.keep_because(context, recipient, id, held, &why, outcome).await;
-            outcome.effects.warning = Some(why);
-            return verdict;
+        let limit = refusals.after.unwrap_or(self.config.limits.unexplained_refusals);
+        if refused_for < limit {
+            return Err(Deferral::app_refusal(public, detail));
         }
-        Err(Deferral::app_refusal(public, detail))
+        let waited = humantime::format_duration(limit);
+        let why = format!("{detail}, for {waited}");
+        let verdict = match refusals.then {
+            AfterRefusals::Hold => {
+                let held = Verdict::Held { rule: "unexplained-refusal", detail: format!("{public}, for {waited}") };
+                self.keep_because(context, recipient, id, held, &why, outcome).await
+            }
+            AfterRefusals::Reject(reason) => {
+                let rejection = Rejection { rule: "app-refused", reason: reason.to_owned() };
+                self.reject(context, recipient, id, rejection, outcome).await
+            }
+        };
+        outcome.effects.warning = Some(why);
+        verdict
     }
 
     async fn reject(

@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::action::Actions;
+use super::key::Key;
 use super::pattern::AddressPattern;
-use crate::mail::canonical_domain;
+use crate::mail::{Address, canonical_domain};
 
 /// A mailbox as the indexes know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +28,26 @@ pub(super) struct Found<'a> {
     pub mailbox: usize,
     /// The address; without its quotes if the local part had some.
     pub address: Cow<'a, str>,
-    /// Where the key stands in it.
-    pub key: Range<usize>,
+    /// Its key.
+    pub key: FoundKey,
+}
+
+/// Where a key comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum FoundKey {
+    /// It stands in the address, bytes and case as they came.
+    Part(Range<usize>),
+    /// It is the mailbox's own.
+    Fixed(Key),
 }
 
 impl Found<'_> {
-    /// The key, bytes and case as they came.
-    pub fn key(&self) -> &str {
-        &self.address[self.key.clone()]
+    /// The key; `None` if there cannot be one of this text.
+    pub fn key(&self) -> Option<Key> {
+        match &self.key {
+            FoundKey::Part(range) => Key::new(&self.address[range.clone()]),
+            FoundKey::Fixed(key) => Some(key.clone()),
+        }
     }
 }
 
@@ -63,18 +76,32 @@ impl<T: Default> Affixes<T> {
 /// The patterns of all mailboxes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PatternIndex {
-    domains: HashMap<String, Affixes<Affixes<Vec<Entry>>>>,
+    domains: HashMap<String, Domain>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Domain {
+    patterns: Affixes<Affixes<Vec<Entry>>>,
+    /// Local parts in lower case.
+    fixed: HashMap<Box<[u8]>, Vec<(Entry, Key)>>,
 }
 
 impl PatternIndex {
     /// Adds a mailbox; to be called in the order of the configuration.
     pub fn add(&mut self, pattern: &AddressPattern, entry: Entry) {
-        let behind = self.domains.entry(pattern.domain.clone()).or_default().entry(&pattern.after);
+        let behind = self.domains.entry(pattern.domain.clone()).or_default().patterns.entry(&pattern.after);
         let entries = behind.entry(&pattern.before);
         // Of two mailboxes with one pattern and one source list the second could never be found.
         if !entries.iter().any(|earlier| earlier.list == entry.list) {
             entries.push(entry);
         }
+    }
+
+    /// Adds a mailbox with a key of its own; to be called in the order of the configuration.
+    pub fn add_fixed(&mut self, address: &Address, key: &Key, entry: Entry) {
+        let domain = self.domains.entry(canonical_domain(address.domain())).or_default();
+        let local = address.local().to_ascii_lowercase().into_bytes().into();
+        domain.fixed.entry(local).or_default().push((entry, key.clone()));
     }
 
     /// The first mailbox in the order of the configuration whose pattern the address matches, among those whose source
@@ -85,9 +112,12 @@ impl PatternIndex {
 
     fn find_plain<'a>(&self, address: Cow<'a, str>, admits: &dyn Fn(usize) -> bool) -> Option<Found<'a>> {
         let at = address.rfind('@')?;
-        let behind = self.domains.get(&canonical_domain(&address[at + 1..]))?;
+        let domain = self.domains.get(&canonical_domain(&address[at + 1..]))?;
         let local = address[..at].to_ascii_lowercase().into_bytes();
-        let mut first: Option<(Entry, Range<usize>)> = None;
+        let mut fixed = domain.fixed.get(local.as_slice()).into_iter().flatten();
+        let fixed = fixed.find(|(entry, _)| admits(entry.list));
+        let mut first = fixed.map(|(entry, key)| (*entry, FoundKey::Fixed(key.clone())));
+        let behind = &domain.patterns;
         for &after in behind.lengths.iter().take_while(|&&after| after < local.len()) {
             let end = local.len() - after;
             let Some(before) = behind.by_text.get(&local[end..]) else { continue };
@@ -96,13 +126,15 @@ impl PatternIndex {
                 let entries = before.by_text.get(&local[..start]).into_iter().flatten();
                 let Some(entry) = entries.copied().find(|entry| admits(entry.list)) else { continue };
                 if first.as_ref().is_none_or(|(found, _)| entry.mailbox < found.mailbox) {
-                    first = Some((entry, start..end));
+                    first = Some((entry, FoundKey::Part(start..end)));
                 }
             }
         }
         let (entry, key) = first?;
         // A pattern is text, so what is left between its two ends is text too.
-        address.get(key.clone())?;
+        if let FoundKey::Part(range) = &key {
+            address.get(range.clone())?;
+        }
         Some(Found { mailbox: entry.mailbox, address, key })
     }
 }
@@ -147,7 +179,7 @@ impl ReplyIndex {
         let (entries, key) = self.split(id)?;
         let takes = |(entry, actions): &&Taker| admits(entry.list) && actions.reply(&id[key.clone()]).is_some();
         let (entry, _) = entries.iter().find(takes)?;
-        Some(Found { mailbox: entry.mailbox, address: Cow::Borrowed(id), key })
+        Some(Found { mailbox: entry.mailbox, address: Cow::Borrowed(id), key: FoundKey::Part(key) })
     }
 
     /// Where the key of an id stands, whoever takes it.

@@ -21,7 +21,7 @@ pub use key::Key;
 
 use action::{Actions, Compiled};
 use could_be::Refusable;
-use index::{Entry, Found, PatternIndex, ReplyIndex};
+use index::{Entry, Found, FoundKey, PatternIndex, ReplyIndex};
 use order::Stage;
 use pattern::MailboxAddress;
 
@@ -94,7 +94,7 @@ impl Routes {
         let (mut lists, mut domains): (Vec<Vec<AddressSource>>, _) = (Vec::new(), HashSet::new());
         let mut dedicated = Vec::new();
         for mailbox in &config.mailboxes {
-            let address = MailboxAddress::read(config, &mailbox.address)?;
+            let address = MailboxAddress::read(config, mailbox)?;
             let actions = Actions::read(config, config.actions_of(mailbox), &mut compiled)?;
             check_can_be_found(config, mailbox, &address, &actions)?;
             let list = order::without_repeats(&mailbox.sources);
@@ -103,11 +103,16 @@ impl Routes {
                 lists.len() - 1
             });
             let entry = Entry { mailbox: mailboxes.len(), list };
-            if let MailboxAddress::Pattern(pattern) = &address {
-                patterns.add(pattern, entry);
+            match &address {
+                MailboxAddress::Pattern(pattern) => patterns.add(pattern, entry),
+                MailboxAddress::Fixed(address, key) => patterns.add_fixed(address, key, entry),
+                MailboxAddress::Dedicated(_) => {}
             }
-            let host = mailbox.references_host.clone().unwrap_or_else(|| address.domain());
-            replies.add(&host, &actions, entry);
+            // Whatever key an id held, it would be another one than the mailbox's own.
+            if !matches!(address, MailboxAddress::Fixed(..)) {
+                let host = mailbox.references_host.clone().unwrap_or_else(|| address.domain());
+                replies.add(&host, &actions, entry);
+            }
             domains.insert(address.domain());
             if let MailboxAddress::Dedicated(address) = address {
                 dedicated.push(address);
@@ -154,8 +159,9 @@ impl Routes {
             && let Some(Mailbox { config, actions }) = self.mailboxes.get(found.mailbox)
         {
             let mailbox = Arc::clone(config);
-            return match actions.of(found.key()) {
-                Some((action, _)) => Foreseeable::Known { mailbox, action: action.to_owned() },
+            let action = found.key().and_then(|key| actions.of(key.reveal()).map(|(action, _)| action.to_owned()));
+            return match action {
+                Some(action) => Foreseeable::Known { mailbox, action },
                 None => Foreseeable::UnknownKey { mailbox },
             };
         }
@@ -173,8 +179,10 @@ impl Routes {
             let shown = Key::new(&address[key.clone()]).map_or_else(|| "…".to_owned(), |key| key.to_string());
             Cow::Owned(format!("{}{shown}{}", &address[..key.start], &address[key.end..]))
         };
-        if let Some(found) = self.patterns.find(bare, &|_| true) {
-            return masked(&found.address, found.key);
+        match self.patterns.find(bare, &|_| true) {
+            Some(Found { address, key: FoundKey::Part(key), .. }) => return masked(&address, key),
+            Some(Found { key: FoundKey::Fixed(_), .. }) => return Cow::Borrowed(address),
+            None => {}
         }
         self.replies.key(bare).map_or(Cow::Borrowed(address), |key| masked(bare, key))
     }
@@ -195,7 +203,7 @@ impl Routes {
 
     fn route(&self, source: AddressSource, found: &Found<'_>, trail: &mut Trail) -> Result<Route, Unrouted> {
         // A key with a line end in it cannot be: fields are unfolded, and an address holds none.
-        let (Some(mailbox), Some(key)) = (self.mailboxes.get(found.mailbox), Key::new(found.key())) else {
+        let (Some(mailbox), Some(key)) = (self.mailboxes.get(found.mailbox), found.key()) else {
             return Err(Unrouted::NoMailbox);
         };
         let matched = Matched { source, address: found.address.clone().into_owned() };
@@ -220,12 +228,18 @@ fn check_can_be_found(
     address: &MailboxAddress,
     actions: &Actions,
 ) -> Result<(), ConfigError> {
-    if matches!(address, MailboxAddress::Pattern(_)) {
-        return Ok(());
+    match address {
+        MailboxAddress::Pattern(_) => return Ok(()),
+        MailboxAddress::Fixed(..) if mailbox.sources == [AddressSource::References] => {
+            let message = "a mailbox with a key of its own is not found by References: give it other sources";
+            return Err(config.error_at(&mailbox.address, message));
+        }
+        MailboxAddress::Fixed(..) => return Ok(()),
+        MailboxAddress::Dedicated(_) => {}
     }
     let never = "without %{key} an address is found by References only, which";
     if !mailbox.sources.contains(&AddressSource::References) {
-        return Err(config.error_at(&mailbox.address, format!("{never} are not among the sources of this mailbox")));
+        return Err(config.error_at(&mailbox.address, format!("{never} are not among the sources of this mailbox; or give it a key of its own, and it takes every message")));
     }
     if !actions.has_replies() {
         return Err(config.error_at(&mailbox.address, format!("{never} never give the action service-desk")));

@@ -1,6 +1,7 @@
-//! The address of a mailbox: `incoming+%{key}@host`, or a dedicated address without a key.
+//! The address of a mailbox: `incoming+%{key}@host`, one with a key of its own, or a dedicated one for replies.
 
-use crate::config::{Config, ConfigError, Located};
+use super::key::Key;
+use crate::config::{Config, ConfigError, MailboxConfig};
 use crate::mail::{Address, canonical_domain};
 
 /// Where the key stands in a configured address.
@@ -13,6 +14,8 @@ pub(super) enum MailboxAddress {
     Pattern(AddressPattern),
     /// One address for everybody: a key can only come from References.
     Dedicated(Address),
+    /// One address for everybody, whose messages all have this key.
+    Fixed(Address, Key),
 }
 
 /// What stands around the key, in lower case: only the key itself is case-sensitive.
@@ -28,12 +31,22 @@ pub(super) struct AddressPattern {
 
 impl MailboxAddress {
     /// Reads the address of a mailbox.
-    pub fn read(config: &Config, located: &Located<String>) -> Result<Self, ConfigError> {
+    pub fn read(config: &Config, mailbox: &MailboxConfig) -> Result<Self, ConfigError> {
+        let located = &mailbox.address;
         let text = located.value.as_str();
         let wrong = |message: String| Err(config.error_at(located, message));
+        if let Some(key) = mailbox.key.as_ref().filter(|_| text.contains(PLACEHOLDER)) {
+            return Err(config.error_at(key, "a key of its own is for an address without %{key}"));
+        }
         match text.matches(PLACEHOLDER).count() {
             0 => match Address::parse(text) {
-                Some(address) => Ok(Self::Dedicated(address)),
+                Some(address) => match &mailbox.key {
+                    None => Ok(Self::Dedicated(address)),
+                    Some(key) => {
+                        let fixed = Key::new(&key.value).map(|fixed| Self::Fixed(address, fixed));
+                        fixed.ok_or_else(|| config.error_at(key, "a key has at least one character, and no line end"))
+                    }
+                },
                 None => wrong(format!("\"{text}\" is not a valid mail address: write incoming+%{{key}}@example.com")),
             },
             1 => {
@@ -60,7 +73,7 @@ impl MailboxAddress {
     pub fn domain(&self) -> String {
         match self {
             Self::Pattern(pattern) => pattern.domain.clone(),
-            Self::Dedicated(address) => canonical_domain(address.domain()),
+            Self::Dedicated(address) | Self::Fixed(address, _) => canonical_domain(address.domain()),
         }
     }
 }

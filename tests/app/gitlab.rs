@@ -61,7 +61,7 @@ async fn a_message_is_queued_as_it_came_over_tcp_tls_and_a_unix_socket() {
             let setup = Setup::new(&format!("kind = \"gitlab\"\nurl = \"{url}\"\nSECRET\n{ca}"), GITLAB_SECRET);
             let event = setup.event(KEY, reply());
             let answer = setup.app().hand_over(&event).await;
-            assert_eq!(answer, Ok(Answer::Delivered("GitLab queued it".into())), "{url}");
+            assert_eq!(answer, Ok(Answer::delivered("GitLab queued it")), "{url}");
             let request = server.last_request();
             assert_eq!(request.path, format!("{root}/api/v4/internal/mail_room/incoming_email"));
             assert_eq!(request.body, reply().into_bytes(), "{url}");
@@ -120,7 +120,7 @@ async fn only_gitlabs_own_answers_acknowledge() {
         let server = HttpServer::tcp(move |_| Reply::json(status, &body));
         let setup = Setup::gitlab(server.url());
         let answer = setup.app().hand_over(&setup.event(KEY, reply())).await;
-        assert_eq!(matches!(answer, Ok(Answer::Delivered(_))), *taken, "{name}: {answer:?}");
-        assert!(!matches!(answer, Ok(Answer::Dropped(_) | Answer::Rejected(_))), "{name}: {answer:?}");
+        assert_eq!(matches!(answer, Ok(Answer::Delivered { .. })), *taken, "{name}: {answer:?}");
+        assert!(!matches!(answer, Ok(Answer::Dropped { .. } | Answer::Rejected(_))), "{name}: {answer:?}");
     }
 }

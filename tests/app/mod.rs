@@ -1,10 +1,16 @@
 //! Each application's contract against a real server, a real socket or a real directory.
 
 mod acknowledgement;
+mod action_mailbox;
+mod discourse;
 mod events;
 mod faults;
+mod forms;
 mod gitlab;
 mod gitlab_lookup;
+mod osticket;
+mod redmine;
+mod request_tracker;
 mod spool;
 mod webhook;
 

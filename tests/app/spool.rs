@@ -25,7 +25,7 @@ async fn an_event_is_a_directory_with_the_message_and_the_event() {
     let setup = spool("DIR");
     let (app, event) = (setup.app(), setup.event(KEY, reply()));
     for _ in 0..2 {
-        assert!(matches!(app.hand_over(&event).await, Ok(Answer::Delivered(_))));
+        assert!(matches!(app.hand_over(&event).await, Ok(Answer::Delivered { .. })));
     }
     let base = setup.directory.path();
     assert_eq!(spooled(base), [event.id.as_str()]);

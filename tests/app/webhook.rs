@@ -34,7 +34,7 @@ async fn an_event_is_signed_small_or_large() {
         let message = format!("{}{}", reply(), "x".repeat(size));
         let event = setup.event(KEY, message.clone());
         let answer = app.hand_over(&event).await;
-        assert_eq!(answer, Ok(Answer::Delivered("the application answered 200".into())), "{size}");
+        assert_eq!(answer, Ok(Answer::delivered("the application answered 200")), "{size}");
         let request = server.last_request();
         assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/hooks/mail?x=1"));
         assert_eq!(request.header("content-type"), "application/json");
@@ -48,7 +48,7 @@ async fn an_event_is_signed_small_or_large() {
 
 #[tokio::test]
 async fn every_answer_has_its_meaning() {
-    let delivered = |status: u16| Some(Answer::Delivered(format!("the application answered {status}")));
+    let delivered = |status: u16| Some(Answer::delivered(format!("the application answered {status}")));
     let rejected = |reason: &str| Some(Answer::Rejected(reason.to_owned()));
     let long = format!(r#"{{"result":"reject","reason":"{}"}}"#, "x".repeat(2000));
     let rows: &[(&str, u16, &str, &str, Option<Answer>)] = &[
@@ -90,19 +90,13 @@ async fn every_answer_has_its_meaning() {
             rejected("a Subject: b c"),
         ),
         ("long reason", 200, "application/json", &long, rejected(&format!("{}…", "x".repeat(500)))),
-        (
-            "drop",
-            200,
-            "application/json",
-            r#"{"result":"drop"}"#,
-            Some(Answer::Dropped("the application dropped it".into())),
-        ),
+        ("drop", 200, "application/json", r#"{"result":"drop"}"#, Some(Answer::dropped("the application dropped it"))),
         (
             "drop with 410",
             410,
             "application/json",
             r#"{"result":"drop","reason":"spam"}"#,
-            Some(Answer::Dropped("spam".into())),
+            Some(Answer::dropped("spam")),
         ),
         ("page of a proxy that says reject", 503, "text/html", "<html>{\"result\":\"reject\"}</html>", None),
         ("refused without a reason", 422, "application/json", r#"{"errors":["key"]}"#, None),

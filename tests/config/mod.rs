@@ -95,10 +95,21 @@ fn a_mailbox_or_an_application_that_cannot_work_is_an_error() {
         ("no such application", "app = \"tickets\"", "app = \"other\"", "no [[app]] with the name \"other\""),
         ("unknown actions", "app = \"tickets\"", "app = \"tickets\"\nactions = \"github\"", "unknown variant `github`"),
         ("no sources", "app = \"tickets\"", "app = \"tickets\"\nsources = []", "could never be found"),
+        (
+            "a key and actions",
+            "app = \"tickets\"",
+            "app = \"tickets\"\nactions = \"any\"\nkey = \"k\"",
+            "as the action message",
+        ),
         ("unknown source", "app = \"tickets\"", "app = \"tickets\"\nsources = [\"bcc\"]", "unknown variant `bcc`"),
         ("a slash in the name", "name = \"incoming_email\"", "name = \"a/b\"", "no slash"),
         ("spool without a path", "path = \"/var/spool/mailhatch\"", "", "missing field `path`"),
-        ("unknown kind", "kind = \"spool\"", "kind = \"spoon\"", "unknown kind `spoon`, expected one of `gitlab`"),
+        (
+            "unknown kind",
+            "kind = \"spool\"",
+            "kind = \"spoon\"",
+            "unknown kind `spoon`, expected one of `action-mailbox`",
+        ),
         ("relative spool", "path = \"/var/spool/mailhatch\"", "path = \"spool\"", "must be absolute"),
         (
             "webhook without a secret",

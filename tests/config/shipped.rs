@@ -14,12 +14,34 @@ const SHIPPED: &str = include_str!("../../packaging/mailhatch.toml");
 const MAN_PAGE: &str = include_str!("../../packaging/man/mailhatch.toml.5");
 
 /// Keys without a default: the shipped file shows an example.
-const EXAMPLES: &[&str] =
-    &["hostname", "references_host", "metrics", "policy", "ca_file", "from", "templates", "move_to"];
+const EXAMPLES: &[&str] = &[
+    "hostname",
+    "references_host",
+    "metrics",
+    "policy",
+    "ca_file",
+    "fields",
+    "refused_after",
+    "from",
+    "templates",
+    "move_to",
+];
 
 /// Keys that must be there.
-const NEEDED: &[&str] =
-    &["name", "address", "app", "kind", "url", "secret_file", "path", "pattern", "host", "user", "password_file"];
+const NEEDED: &[&str] = &[
+    "name",
+    "address",
+    "key",
+    "app",
+    "kind",
+    "url",
+    "secret_file",
+    "path",
+    "pattern",
+    "host",
+    "user",
+    "password_file",
+];
 
 /// Sections and their keys; the keys of `[[mailbox]]` stand under `mailbox`, those that stand in no section under "".
 type Keys = BTreeMap<String, BTreeSet<String>>;
@@ -74,7 +96,10 @@ fn the_shipped_file_shows_the_defaults() {
 fn the_shipped_file_shows_the_defaults_of_each_application() {
     let directory = tempfile::tempdir().unwrap();
     write_file(directory.path(), "gitlab.secret", crate::app::GITLAB_SECRET.as_bytes());
-    write_file(directory.path(), "webhook.secret", crate::app::WEBHOOK_SECRET.as_bytes());
+    // What a webhook takes, the others take, too.
+    for name in ["webhook", "redmine", "chatwoot", "discourse"] {
+        write_file(directory.path(), &format!("{name}.secret"), crate::app::WEBHOOK_SECRET.as_bytes());
+    }
     let apps = |keep: &dyn Fn(&str) -> bool| {
         let text = switched_on(keep).replace("/etc/mailhatch", &directory.path().display().to_string());
         let config = parse(&text);
@@ -85,7 +110,7 @@ fn the_shipped_file_shows_the_defaults_of_each_application() {
     let is_needed = |line: &str| key_in(line).is_none_or(|key| NEEDED.contains(&key));
     let (all, needed) = (apps(&|line| !is_example(line)), apps(&is_needed));
     assert_eq!(all, needed);
-    assert!(all.len() > 2, "the commented applications are switched on");
+    assert!(all.len() > 5, "the commented applications are switched on");
 }
 
 #[test]

@@ -202,6 +202,26 @@ fn everywhere(test: impl Fn(Way, &'static str)) {
 
 /// 400, 413, 422 without a reason: deferred for a while, then held; and a held one can be released to the application.
 #[test]
+fn a_refusal_that_stays_is_rejected_where_the_application_says_so_in_no_other_way() {
+    let rows: &[(&str, &str, &str)] = &[
+        ("webhook", "refusals = \"reject\"", "The application behind this address does not take this message."),
+        ("redmine", "", "The tracker does not take this message: it does not know the sender or the project"),
+    ];
+    for (kind, more, reason) in rows {
+        for way in [Way::Lmtp, Way::Pipe] {
+            let server = HttpServer::tcp(|_| Reply::new(422, "text/html", ""));
+            let site = Site::start(way, kind, server.url(), "", &format!("refused_after = \"1s\"\n{more}"));
+            let mail = message("", "patient");
+            assert!(site.send(&mail).starts_with("4.3.0 deferred: app-refusal ("), "{kind} by {way:?}");
+            let text = site.send_until_not_deferred(&mail);
+            assert!(text.starts_with(&format!("2.0.0 rejected: app-refused ({reason}")), "{kind} by {way:?}: {text}");
+            assert!(text.contains("notice withheld: notices are off"), "{text}");
+            assert_eq!(site.place().held().len(), 1, "{kind} by {way:?}");
+        }
+    }
+}
+
+#[test]
 fn a_refusal_that_stays_unexplained_is_held_in_the_end() {
     everywhere(|way, kind| {
         for status in [400, 413, 422] {

@@ -72,6 +72,28 @@ fn a_mailbox_knows_its_keys_by_their_form() {
 }
 
 #[test]
+fn an_address_with_a_key_of_its_own_is_known_as_it_is_written() {
+    let support = "name = \"support\"\naddress = \"support@mail.example.com\"\nkey = \"General\"";
+    let header_first = format!("{support}\nsources = [\"to\", \"envelope\"]");
+    check(
+        &refusing(&[support], "closed = [\"mail.example.com\"]").unwrap(),
+        &[
+            ("the address", "Support@mail.example.com", "known"),
+            ("with quotes", "\"support\"@mail.example.com", "known"),
+            ("a sub-address of it", "support+x@mail.example.com", "closed"),
+            ("one that begins so", "supports@mail.example.com", "closed"),
+        ],
+    );
+    check(
+        &refusing(&[&header_first], "").unwrap(),
+        &[
+            ("the address", "support@mail.example.com", "header first"),
+            ("a sub-address of it", "support+x@mail.example.com", "open"),
+        ],
+    );
+}
+
+#[test]
 fn a_closed_domain_has_no_address_but_its_mailboxes() {
     let dedicated =
         "name = \"desk\"\naddress = \"gitlab@mail.example.com\"\nsources = [\"references\"]\nactions = \"gitlab\"";

@@ -104,6 +104,46 @@ fn a_dedicated_address_takes_replies_only() {
 }
 
 #[test]
+fn a_mailbox_with_a_key_of_its_own_takes_every_message() {
+    let support = "name = \"support\"\naddress = \"Support@example.com\"\nkey = \"General\"";
+    let reply = "name = \"reply\"\naddress = \"reply+%{key}@example.com\"\nactions = \"any\"";
+    let everything = "name = \"everything\"\naddress = \"%{key}@example.com\"\nactions = \"any\"";
+    let to = |address: &str| format!("To: {address}");
+    let rows: &[(&str, &[&str], String, &str, &str)] = &[
+        ("the envelope", &[support], to("x@y"), "support@example.com", "support: envelope General"),
+        ("another case", &[support], to("x@y"), "SUPPORT@Example.COM", "support: envelope General"),
+        ("quoted", &[support], to("x@y"), "\"support\"@example.com", "support: envelope General"),
+        ("a header field", &[support], to("Desk <support@example.com>"), "x@y", "support: to General"),
+        ("no sub-address", &[support], to("x@y"), "support+a@example.com", "none: none"),
+        ("no longer one", &[support], to("x@y"), "xsupport@example.com", "none: none"),
+        ("another domain", &[support], to("x@y"), "support@example.org", "none: none"),
+        ("beside a pattern", &[support, reply], to("x@y"), "reply+1@example.com", "reply: envelope 1"),
+        ("before a catch-all", &[support, everything], to("x@y"), "support@example.com", "support: envelope General"),
+        (
+            "behind a catch-all",
+            &[everything, support],
+            to("x@y"),
+            "support@example.com",
+            "everything: envelope support",
+        ),
+        ("beside a catch-all", &[support, everything], to("x@y"), "jane@example.com", "everything: envelope jane"),
+        ("not by References", &[support], "References: <reply-1@example.com> <x@y>".into(), "x@y", "none: none"),
+    ];
+    for (name, mailboxes, header, recipient, wanted) in rows {
+        let routes = routes(mailboxes);
+        let recipient = Recipient::new(*recipient);
+        let route = find(&routes, header, &recipient);
+        if let Ok(route) = &route {
+            assert!(route.mailbox.name.value != "support" || (&*route.action, route.captures.len()) == ("message", 0));
+        }
+        let mailbox = mailbox_of(&routes, header, &recipient);
+        assert_eq!(format!("{mailbox}: {}", found(route)), *wanted, "{name}");
+    }
+    // There is no key in the address that could be hidden.
+    assert_eq!(routes(&[support]).mask("support@example.com"), "support@example.com");
+}
+
+#[test]
 fn mailboxes_of_one_references_host_do_not_hide_each_other() {
     let desk = "name = \"desk\"\naddress = \"desk+%{key}@example.com\"\nactions = \"gitlab-service-desk\"";
     let gitlab = INCOMING.replace("any", "gitlab");
@@ -132,6 +172,19 @@ fn a_wrong_address_or_pattern_is_shown_with_its_line() {
             "name = \"m\"\naddress = \"in@example.com\"\nactions = \"gitlab-service-desk\"".to_owned(),
             8,
             "never give the action service-desk",
+        ),
+        (
+            "a key beside %{key}",
+            address("in+%{key}@e.com").replace("actions = \"any\"", "key = \"k\""),
+            9,
+            "without %{key}",
+        ),
+        ("an empty key", address("in@e.com").replace("actions = \"any\"", "key = \"\""), 9, "at least one character"),
+        (
+            "a key, found by References alone",
+            address("in@e.com").replace("actions = \"any\"", "key = \"k\"\nsources = [\"references\"]"),
+            8,
+            "not found by References",
         ),
         (
             "pattern",

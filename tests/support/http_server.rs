@@ -185,7 +185,12 @@ enum Wake {
 impl HttpServer {
     /// Over TCP on a port of its own.
     pub fn tcp(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+        Self::tcp_on(([127, 0, 0, 1], 0).into(), handler)
+    }
+
+    /// The same on an address on which nobody listened before.
+    pub fn tcp_on(address: std::net::SocketAddr, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).expect("listen");
         let address = listener.local_addr().expect("address");
         let shared = Shared::new(handler);
         let accept = move |shared: &Arc<Shared>| {

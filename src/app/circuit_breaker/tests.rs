@@ -34,7 +34,7 @@ impl App for Scripted {
             sleep(self.takes).await;
             self.at_once.fetch_sub(1, Ordering::SeqCst);
             if works && event.route.key.reveal() != self.poison {
-                return Ok(Answer::Delivered(String::new()));
+                return Ok(Answer::delivered(String::new()));
             }
             if self.refuses {
                 return Err(AppError::Refused { public: String::new(), detail: String::new() });
