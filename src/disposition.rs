@@ -121,6 +121,7 @@ mod tests {
             public: "the application gave no answer".into(),
             detail: "gitlab: connect to /run/gitlab.sock: Connection refused".into(),
             alarm: false,
+            retry_after: None,
         })
     }
 

@@ -82,12 +82,33 @@ impl InFlightLocks {
         self.take_byte(&mut state, offset_of(right, id))
     }
 
+    /// The right to read an inbox, for as long as its reader lives.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn take_inbox(self: &Arc<Self>, name: &str) -> Result<Option<InFlightLock>, StateError> {
+        let mut state = self.state();
+        self.file(&mut state)?;
+        self.take_byte(&mut state, offset_of_inbox(name))
+    }
+
+    /// Whether anybody reads an inbox.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn is_inbox_taken(&self, name: &str) -> Result<bool, StateError> {
+        self.is_byte_taken(offset_of_inbox(name))
+    }
+
     /// Whether anybody has it.
     ///
     /// # Errors
     /// The same.
     pub fn is_taken(&self, right: Right, id: &EventId) -> Result<bool, StateError> {
-        let offset = offset_of(right, id);
+        self.is_byte_taken(offset_of(right, id))
+    }
+
+    fn is_byte_taken(&self, offset: off_t) -> Result<bool, StateError> {
         let mut state = self.state();
         if state.taken.contains(&offset) {
             return Ok(true);
@@ -158,7 +179,8 @@ impl InFlightLocks {
         if state.file.is_some() {
             let now = self.state_dir.open_existing()?.map(|directory| directory.find(FILE)).transpose();
             let same = now.is_ok_and(|now| now.flatten().is_some_and(|now| now.identity == state.identity));
-            if !same && state.taken.iter().any(|&offset| offset != TURN) {
+            // A reader's lock is held for days: should the file be replaced, two readers cost less than no mail.
+            if !same && state.taken.iter().any(|&offset| offset < TURN) {
                 return Err(StateError::new(format!(
                     "{} was removed or replaced while messages were being handed over: nothing new is begun until they are done",
                     self.path.display()
@@ -206,13 +228,22 @@ fn byte(offset: off_t, kind: libc::c_int) -> libc::flock {
 const ID_BITS: u32 = off_t::BITS - 3;
 
 const TURN: off_t = 2 << ID_BITS;
+const INBOX: off_t = 3 << ID_BITS;
 
 fn offset_of(right: Right, id: &EventId) -> off_t {
     let digits = id.as_str().chars().filter_map(|digit| digit.to_digit(16));
-    let number = digits.fold(0_u64, |number, digit| number << 4 | u64::from(digit)) & ((1 << ID_BITS) - 1);
     let right = match right {
         Right::HandOver => 0,
         Right::Notice => 1 << ID_BITS,
     };
-    number as off_t | right
+    byte_of(digits.fold(0_u64, |number, digit| number << 4 | u64::from(digit))) | right
+}
+
+fn offset_of_inbox(name: &str) -> off_t {
+    let hash = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
+    byte_of(hash.as_ref().iter().fold(0_u64, |number, octet| number << 8 | u64::from(*octet))) | INBOX
+}
+
+fn byte_of(number: u64) -> off_t {
+    (number & ((1 << ID_BITS) - 1)) as off_t
 }

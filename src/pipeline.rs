@@ -9,10 +9,12 @@
 //! (`pipeline/execute.rs`) does it; for `explain`, `Engine::preview` shows it. Whatever is unclear ends in `deferred`.
 
 mod execute;
+mod fetched;
 mod rcpt;
 
 pub(crate) use rcpt::answer_at_rcpt;
 
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,6 +24,8 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
+pub use fetched::FetchedExplanation;
+
 use crate::app::Apps;
 use crate::auth::{Authentication, Authenticator};
 use crate::config::{Config, ConfigError, Unproven};
@@ -30,7 +34,7 @@ use crate::held::HeldStore;
 use crate::intake::Deliver;
 use crate::ledger::DeliveryLog;
 use crate::log_line::{Level, LogLine};
-use crate::mail::{Content, Envelope, Message, Recipient};
+use crate::mail::{Content, Envelope, Item, Message, Recipient};
 use crate::notice::{NoticePreview, Notifier};
 use crate::outcome::{Destination, Explanation, Outcome, StandingAnswers};
 use crate::route::{Route, Routes, Unrouted};
@@ -196,7 +200,7 @@ impl Engine {
     ) -> Result<MessageContext, Deferral> {
         let read = || {
             let message = Message::parse(content);
-            let digest = MessageDigest::of(&message, envelope.queue_id.as_deref())
+            let digest = digest(&envelope, &message)
                 .map_err(|error| Deferral::local_state(format!("the message cannot be read again: {error}"), false))?;
             let mut screening = trail();
             let examine = || self.screen.examine(&envelope, &message, &mut screening);
@@ -282,6 +286,12 @@ impl Engine {
         trail: &mut Trail,
     ) -> Decided {
         let nobodys_id = || EventId::of("", &recipient.address, &context.digest);
+        if context.message.size() == 0 && context.envelope.origin.mailbox().is_some() {
+            // An MTA never hands over an empty message. A mailbox may have one after a fault of its server, and what it was
+            // cannot be known.
+            let detail = "the mailbox has no octet of this message".to_owned();
+            return Decided { decision: Decision::Hold { rule: "empty", detail }, destination: None, id: nobodys_id() };
+        }
         if let Screened::SetAside(hit) = &context.screened {
             let decision = Decision::Ignore { rule: hit.rule, detail: hit.detail.clone() };
             return Decided { decision, destination: None, id: nobodys_id() };
@@ -400,6 +410,15 @@ impl Deliver for Engine {
     }
 }
 
+/// What the message's id is made of, as far as it does not depend on the recipient.
+fn digest(envelope: &Envelope, message: &Message) -> io::Result<MessageDigest> {
+    match envelope.origin.mailbox() {
+        None => MessageDigest::of(message, envelope.queue_id.as_deref()),
+        Some(mailbox) if mailbox.is_rewritten() => Ok(MessageDigest::of_rewritten(message, Some(&mailbox.stand_in()))),
+        Some(mailbox) => MessageDigest::of(message, Some(&mailbox.stand_in())),
+    }
+}
+
 fn unknown_address(unrouted: &Unrouted) -> Rejection {
     let reason = match unrouted {
         Unrouted::NoMailbox => "The address is not known here.",
@@ -413,6 +432,12 @@ fn unknown_address(unrouted: &Unrouted) -> Rejection {
 fn log_line(envelope: &Envelope, message: Option<&Message>, outcome: &Outcome, delay: Duration) -> LogLine {
     let mut line = LogLine::new(Level::Info);
     line.put_some("queue_id", envelope.queue_id.as_ref());
+    if let Some(mailbox) = envelope.origin.mailbox() {
+        line.put("inbox", &mailbox.inbox);
+        match &mailbox.item {
+            Item::Uid { uid, .. } => line.put("uid", uid),
+        }
+    }
     line.put_some("message_id", message.and_then(Message::message_id));
     line.put_some("sender", envelope.sender.as_text());
     line.put_some("client", envelope.client.address);

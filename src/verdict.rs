@@ -3,6 +3,7 @@
 //! No verdict is a permanent failure for the MTA: there is no 5.x.x here, and `disposition` cannot make one.
 
 use std::fmt;
+use std::time::Duration;
 
 /// An enhanced status code (RFC 3463).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,18 +55,25 @@ pub struct Deferral {
     pub detail: String,
     /// Somebody must act.
     pub alarm: bool,
+    /// The application asked not to be tried before (Retry-After). Postfix has its own times; a mailbox is read by ours.
+    pub retry_after: Option<Duration>,
 }
 
 /// Every reason of the pipeline's own for which a message is not taken yet, so that each is said in one way.
 impl Deferral {
     /// The application, as it answered or did not.
     pub fn app(status: Status, public: String, detail: String, alarm: bool) -> Self {
-        Self { status, cause: "app", public, detail, alarm }
+        Self { status, cause: "app", public, detail, alarm, retry_after: None }
+    }
+
+    /// The same, not to be tried before a time.
+    pub fn after(self, retry_after: Option<Duration>) -> Self {
+        Self { retry_after, ..self }
     }
 
     /// The application refuses without a reason: somebody may fix it.
     pub fn app_refusal(public: String, detail: String) -> Self {
-        Self { status: Status::SYSTEM, cause: "app-refusal", public, detail, alarm: true }
+        Self { status: Status::SYSTEM, cause: "app-refusal", public, detail, alarm: true, retry_after: None }
     }
 
     /// `step` was not done in time.
@@ -76,6 +84,7 @@ impl Deferral {
             public: "not done within the deadline".to_owned(),
             detail: format!("{step} was not done within limits.deadline"),
             alarm: false,
+            retry_after: None,
         }
     }
 
@@ -87,6 +96,7 @@ impl Deferral {
             public: "another copy of this message is being delivered".to_owned(),
             detail: detail.to_owned(),
             alarm: false,
+            retry_after: None,
         }
     }
 
@@ -98,6 +108,7 @@ impl Deferral {
             public: "internal error, the message will be tried again".to_owned(),
             detail: "internal error: please report it with the lines before this one".to_owned(),
             alarm: true,
+            retry_after: None,
         }
     }
 
@@ -109,6 +120,7 @@ impl Deferral {
             public: "local state cannot be written".to_owned(),
             detail: detail.into(),
             alarm: true,
+            retry_after: None,
         }
     }
 
@@ -120,6 +132,7 @@ impl Deferral {
             public: "the answer to this message cannot be sent yet".to_owned(),
             detail,
             alarm: true,
+            retry_after: None,
         }
     }
 
@@ -133,6 +146,7 @@ impl Deferral {
                 "{summary}: the mailbox holds what is unproven, and DNS gave no answer; see mailhatch check"
             ),
             alarm: false,
+            retry_after: None,
         }
     }
 }

@@ -73,6 +73,7 @@ pub fn envelope() -> Envelope {
             name: Some("mail.example.org".to_owned()),
         },
         queue_id: Some("4XyZ".to_owned()),
+        origin: mailhatch::mail::Origin::Smtp,
     }
 }
 

@@ -31,6 +31,7 @@ fuzz_target!(|data: &[u8]| {
         recipients: vec![Recipient::new("m+k@example.com")],
         client: Client::default(),
         queue_id: None,
+        origin: mailhatch::mail::Origin::Smtp,
     };
     let header = [b"Authentication-Results: ", data, b"\r\nFrom: jane@example.org\r\n\r\n"].concat();
     let message = Message::parse(Content::whole(header));

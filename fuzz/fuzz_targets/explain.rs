@@ -45,6 +45,7 @@ fuzz_target!(|data: &[u8]| {
         recipients: vec![Recipient::new("x@example.com"), Recipient::new("any-key@example.com")],
         client: Client::default(),
         queue_id: None,
+        origin: mailhatch::mail::Origin::Smtp,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("runtime");
     let outcomes = runtime.block_on(engine.explain(envelope, Content::whole(data.to_vec())));

@@ -51,6 +51,7 @@ fn event(config: &Config) -> Event {
             recipients: Vec::new(),
             client: Client::default(),
             queue_id: None,
+            origin: mailhatch::mail::Origin::Smtp,
         }),
         recipient: Recipient::new("m@h"),
         message,

@@ -13,6 +13,7 @@ mod field_reader;
 mod from_field;
 mod key_record;
 mod proof;
+mod provider;
 mod questions;
 mod received;
 mod resolver;
@@ -30,10 +31,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use dmarc::Judgement;
 use from_field::Author;
-use proof::{Evidence, SenderEvidence};
+use proof::{Findings, SenderEvidence};
 pub use proof::{ProvenEnvelopeSender, ProvenFrom};
+pub use provider::Trace;
 use questions::{FOR_SPF, Questions};
 use resolver::Resolver;
 pub use resolver::{NameServerCheck, TimeLimits};
@@ -141,7 +142,8 @@ struct Conclusion {
 
 impl Conclusion {
     /// Applies the proof rules to what was found.
-    fn draw(&self, evidence: &Evidence, envelope: &Envelope, author: &Author, dmarc: Judgement) -> Authentication {
+    fn draw(&self, findings: Findings, envelope: &Envelope, author: &Author) -> Authentication {
+        let Findings { evidence, dmarc, steps } = findings;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let sender = evidence.envelope_sender(&envelope.sender, author, now);
         Authentication {
@@ -152,7 +154,7 @@ impl Conclusion {
             from: evidence.from(author),
             is_undecided: evidence.is_undecided(author),
             summary: sender.summary(),
-            steps: Vec::new(),
+            steps,
             sender,
             own_domains: Arc::clone(&self.own_domains),
         }
@@ -193,13 +195,23 @@ impl Authenticator {
 
     /// Examines one message. Never fails and takes at most [`TimeLimits::message`] of waiting for DNS.
     pub async fn examine(&self, envelope: &Envelope, message: &Message) -> Authentication {
-        match self.method {
-            AuthMethod::Off => Authentication::unknown("authentication is off"),
-            AuthMethod::Trust => {
-                trust::examine(&self.authserv_ids, &self.hostname, &self.conclusion, envelope, message)
+        let author = Author::of(message);
+        let verify = || verify::examine(&self.resolver, &author, envelope, message);
+        let findings = match (self.method, envelope.origin.mailbox()) {
+            (AuthMethod::Off, _) => return Authentication::unknown("authentication is off"),
+            (AuthMethod::Trust, None) => {
+                let fields = trust::believed(&self.authserv_ids, &self.hostname, message);
+                trust::examine(&fields, &self.authserv_ids.join(", "), &author, envelope, message)
             }
-            AuthMethod::Verify => verify::examine(&self.resolver, &self.conclusion, envelope, message).await,
-        }
+            (AuthMethod::Verify, None) => verify().await,
+            (method, Some(mailbox)) => {
+                let trace = Trace::read(mailbox, &self.hostname, message);
+                let told = trust::examine(&trace.results, "the provider", &author, envelope, message);
+                // The client is not known, so SPF cannot be asked about here; DKIM can.
+                if method == AuthMethod::Verify { told.and(verify().await) } else { told }
+            }
+        };
+        self.conclusion.draw(findings, envelope, &author)
     }
 
     /// Asks every name server by itself whether it answers; nothing where no DNS is used. For `mailhatch check`.

@@ -61,12 +61,44 @@ pub(super) fn parse(value: &[u8]) -> Option<Results> {
             says_none = true;
             continue;
         }
-        methods.push(method_result(&mut reader, method)?);
+        methods.push(method_result(&mut reader, method, &["reason"])?);
     }
     (!says_none || methods.is_empty()).then_some(Results { authserv_id, methods })
 }
 
-fn method_result(reader: &mut Reader<'_>, method: String) -> Option<MethodResult> {
+/// The field as Exchange Online writes it: without an authserv-id, with words such as `action=none` that are not properties,
+/// and in older ones with a bare domain between the results. For the place alone where only Exchange Online writes.
+pub(super) fn parse_exchange(value: &[u8]) -> Option<Results> {
+    let mut reader = Reader::new(value)?;
+    let mut methods = Vec::new();
+    loop {
+        reader.skip_blanks()?;
+        match reader.peek() {
+            None => break,
+            Some(b';') => {
+                reader.advance();
+                continue;
+            }
+            Some(_) => {}
+        }
+        let start = reader.position();
+        let word = reader.take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        let word = word.to_ascii_lowercase();
+        reader.skip_blanks()?;
+        match reader.peek() {
+            // A domain, which says nothing; but what begins with one has an authserv-id, and is not of this kind.
+            None | Some(b';') if !methods.is_empty() && reader.position() > start => {}
+            Some(b'=') if !word.contains('.') => methods.push(method_result(&mut reader, word, BARE_WORDS)?),
+            _ => return None,
+        }
+    }
+    (!methods.is_empty()).then_some(Results { authserv_id: "Exchange Online".to_owned(), methods })
+}
+
+/// What stands in Exchange Online's results beside properties.
+const BARE_WORDS: &[&str] = &["action", "reason"];
+
+fn method_result(reader: &mut Reader<'_>, method: String, bare_words: &[&str]) -> Option<MethodResult> {
     if reader.peek() == Some(b'/') {
         reader.advance();
         reader.skip_blanks()?;
@@ -81,7 +113,7 @@ fn method_result(reader: &mut Reader<'_>, method: String) -> Option<MethodResult
     while reader.skip_blanks()? && !matches!(reader.peek(), None | Some(b';')) {
         let kind = reader.keyword()?;
         reader.skip_blanks()?;
-        if kind == "reason" && reader.peek() == Some(b'=') {
+        if bare_words.contains(&kind.as_str()) && reader.peek() == Some(b'=') {
             reader.advance();
             reader.skip_blanks()?;
             reader.property_value()?;

@@ -12,35 +12,32 @@ use super::alignment::is_aligned;
 use super::coverage::Coverage;
 use super::dmarc::Judgement;
 use super::from_field::Author;
-use super::proof::{Evidence, Signature, SpfEvidence};
+use super::proof::{Evidence, Findings, Signature, SpfEvidence};
 use super::received::{self, Received};
 use super::results::{self, MethodResult, Results};
 use super::tag_list::TagList;
-use super::{AuthResult, Authentication, Conclusion, spf};
+use super::{AuthResult, spf};
 use crate::mail::{Address, Envelope, Field, Message, comparable_domain, is_same_domain};
 use crate::trail::Step;
 
 /// Signatures of a message that are compared with a result.
 const MOST_SIGNATURES: usize = 50;
 
-/// Examines one message; asks nobody.
+/// Examines one message by the fields that are believed; asks nobody. `ours` completes "no field of …".
 pub(super) fn examine(
-    ids: &[String],
-    hostname: &str,
-    conclusion: &Conclusion,
+    fields: &[Results],
+    ours: &str,
+    author: &Author,
     envelope: &Envelope,
     message: &Message,
-) -> Authentication {
-    let fields = believed(ids, hostname, message);
-    let author = Author::of(message);
-    let judgement = judge_dmarc(&fields, &author);
+) -> Findings {
+    let dmarc = judge_dmarc(fields, author);
     let evidence = Evidence {
-        spf: envelope.sender.address().map_or_else(SpfEvidence::none, |sender| judge_spf(&fields, sender)),
-        dkim: judge_dkim(&fields, message),
-        dmarc_pass: author.only().filter(|_| judgement.result == AuthResult::Pass).map(|from| from.domain().to_owned()),
+        spf: envelope.sender.address().map_or_else(SpfEvidence::none, |sender| judge_spf(fields, sender)),
+        dkim: judge_dkim(fields, message),
+        dmarc_pass: author.only().filter(|_| dmarc.result == AuthResult::Pass).map(|from| from.domain().to_owned()),
     };
-    let mut found = conclusion.draw(&evidence, envelope, &author, judgement);
-    found.steps = fields
+    let mut steps: Vec<_> = fields
         .iter()
         .map(|field| {
             let methods: Vec<_> = field.methods.iter().map(|m| format!("{}={}", m.method, name_of(m))).collect();
@@ -49,10 +46,10 @@ pub(super) fn examine(
         })
         .collect();
     if fields.is_empty() {
-        let detail = format!("no field of {} in the trace block of our own servers", ids.join(", "));
-        found.steps.push(Step { step: "auth", rule: "authentication-results".to_owned(), result: "no match", detail });
+        let detail = format!("no field of {ours} in the trace block of the servers that are believed");
+        steps.push(Step { step: "auth", rule: "authentication-results".to_owned(), result: "no match", detail });
     }
-    found
+    Findings { evidence, dmarc, steps }
 }
 
 fn name_of(method: &MethodResult) -> &'static str {
@@ -60,7 +57,7 @@ fn name_of(method: &MethodResult) -> &'static str {
 }
 
 /// The fields that our own MTA wrote.
-fn believed(ids: &[String], hostname: &str, message: &Message) -> Vec<Results> {
+pub(super) fn believed(ids: &[String], hostname: &str, message: &Message) -> Vec<Results> {
     let is_ours = |name: &str| {
         ids.iter().any(|id| id.eq_ignore_ascii_case(name)) || (!hostname.is_empty() && is_same_domain(hostname, name))
     };

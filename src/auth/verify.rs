@@ -5,26 +5,21 @@ use std::net::IpAddr;
 use tokio::time::Instant;
 
 use super::dkim::Verified;
+use super::dmarc::Judgement;
 use super::from_field::Author;
-use super::proof::{Evidence, Signature, SpfEvidence};
+use super::proof::{Evidence, Findings, Signature, SpfEvidence};
 use super::questions::{FOR_DKIM, FOR_DMARC, FOR_SPF, Questions};
 use super::resolver::Resolver;
 use super::spf::Control;
-use super::{AuthResult, Authentication, Conclusion, dkim, dmarc, spf};
+use super::{AuthResult, dkim, dmarc, spf};
 use crate::mail::{Envelope, Message, Sender};
 use crate::trail::Step;
 
 /// Examines one message. The three run side by side, all of them before one deadline.
-pub(super) async fn examine(
-    resolver: &Resolver,
-    conclusion: &Conclusion,
-    envelope: &Envelope,
-    message: &Message,
-) -> Authentication {
+pub(super) async fn examine(resolver: &Resolver, author: &Author, envelope: &Envelope, message: &Message) -> Findings {
     let deadline = Instant::now() + resolver.limits().message;
     let questions = |most| Questions::new(resolver, most, deadline);
     let (for_spf, for_dkim, for_dmarc) = (questions(FOR_SPF), questions(FOR_DKIM), questions(FOR_DMARC));
-    let author = Author::of(message);
     let spf_part = async {
         match SpfQuestion::about(envelope) {
             Some(question) => question.ask(&for_spf).await,
@@ -32,20 +27,19 @@ pub(super) async fn examine(
         }
     };
     let dkim_part = dkim::verify(&for_dkim, message);
-    let dmarc_part = dmarc::wishes(&for_dmarc, &author);
+    let dmarc_part = dmarc::wishes(&for_dmarc, author);
     let ((spf, spf_note), signatures, wishes) = tokio::join!(spf_part, dkim_part, dmarc_part);
 
     let signature =
         |s: &Verified| Signature { domain: s.domain.clone(), result: s.result, coverage: s.coverage.clone() };
     let evidence = Evidence { spf, dkim: signatures.iter().map(signature).collect(), dmarc_pass: None };
-    let judgement = dmarc::judge(&wishes, &author, &evidence);
-    let mut found = conclusion.draw(&evidence, envelope, &author, judgement);
-    found.steps = steps(&found, envelope, &signatures, &spf_note);
-    found
+    let dmarc = dmarc::judge(&wishes, author, &evidence);
+    let steps = steps(evidence.spf.result, dmarc, envelope, &signatures, &spf_note);
+    Findings { evidence, dmarc, steps }
 }
 
 /// The steps for `explain`, in the order of the story.
-fn steps(found: &Authentication, envelope: &Envelope, signatures: &[Verified], spf_note: &str) -> Vec<Step> {
+fn steps(spf: AuthResult, dmarc: Judgement, envelope: &Envelope, signatures: &[Verified], spf_note: &str) -> Vec<Step> {
     let step = |rule: &str, result: AuthResult, detail: String| Step {
         step: "auth",
         rule: rule.to_owned(),
@@ -55,12 +49,12 @@ fn steps(found: &Authentication, envelope: &Envelope, signatures: &[Verified], s
     let client = envelope.client.address.map_or("unknown".to_owned(), |address| address.to_string());
     let sender = envelope.sender.as_text().unwrap_or("unknown");
     let mut steps = Vec::with_capacity(signatures.len() + 2);
-    steps.push(step("spf", found.spf, format!("client {client}, MAIL FROM:<{sender}>: {spf_note}")));
+    steps.push(step("spf", spf, format!("client {client}, MAIL FROM:<{sender}>: {spf_note}")));
     for signature in signatures {
         steps.push(step("dkim", signature.result, format!("d={}: {}", signature.domain, signature.reason)));
     }
-    let wish = if found.dmarc_enforced { "its domain asks to quarantine or reject what fails" } else { "no such wish" };
-    steps.push(step("dmarc", found.dmarc, format!("From: {wish}")));
+    let wish = if dmarc.enforced { "its domain asks to quarantine or reject what fails" } else { "no such wish" };
+    steps.push(step("dmarc", dmarc.result, format!("From: {wish}")));
     steps
 }
 

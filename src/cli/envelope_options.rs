@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use crate::mail::{Client, Envelope, Recipient, Sender};
+use crate::mail::{Client, Envelope, Origin, Recipient, Sender};
 
 /// What pipe(8) knows of a message.
 #[derive(Clone, Debug, Default, Args)]
@@ -54,6 +54,7 @@ impl EnvelopeOptions {
                 name: known(self.client_name),
             },
             queue_id: known(self.queue_id),
+            origin: Origin::Smtp,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod copy;
 mod files;
+mod origin_file;
 mod record_file;
 mod store;
 mod sweep;

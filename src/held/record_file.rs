@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::copy::HeldRecord;
+use super::origin_file::{self, InMailboxFile};
 use crate::event_id::EventId;
 use crate::mail::{Address, Client, Envelope, Recipient, Sender};
 
@@ -35,6 +36,9 @@ struct EnvelopeFile {
     recipients: Vec<RecipientFile>,
     client: ClientFile,
     queue_id: Option<String>,
+    /// Where it lay, if no MTA handed it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mailbox: Option<InMailboxFile>,
 }
 
 /// `"unknown"`, `"null"`, `{"address": "…"}` or `{"unreadable": "…"}`: told apart, because an unknown sender must not become
@@ -80,6 +84,7 @@ pub(super) fn write(record: &HeldRecord) -> serde_json::Result<Vec<u8>> {
                 name: envelope.client.name.clone(),
             },
             queue_id: envelope.queue_id.clone(),
+            mailbox: origin_file::write(&envelope.origin),
         },
     })?;
     text.push(b'\n');
@@ -111,6 +116,7 @@ pub(super) fn read(text: &[u8]) -> Result<HeldRecord, String> {
             recipients: file.envelope.recipients.into_iter().map(recipient).collect(),
             client: Client { address: client.address, helo: client.helo, name: client.name },
             queue_id: file.envelope.queue_id,
+            origin: origin_file::read(file.envelope.mailbox),
         },
     })
 }
@@ -131,12 +137,14 @@ fn recipient(file: RecipientFile) -> Recipient {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use proptest::option::of;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::mail::{InMailbox, Item, Origin, Provider};
 
     fn sender() -> impl Strategy<Value = Sender> {
         prop_oneof![
@@ -153,11 +161,31 @@ mod tests {
         (any::<String>(), of(any::<String>())).prop_map(|(address, original)| Recipient { address, original })
     }
 
+    fn origin() -> impl Strategy<Value = Origin> {
+        let provider = prop_oneof![
+            Just(Provider::ExchangeOnline),
+            Just(Provider::Gmail),
+            Just(Provider::None),
+            prop::collection::vec(any::<String>(), 0..3).prop_map(|authserv_ids| Provider::Own { authserv_ids }),
+        ];
+        let item = any::<(u32, u32)>().prop_map(|(validity, uid)| Item::Uid { validity, uid });
+        let came_in = of(0..253_402_300_799_u64)
+            .prop_map(|seconds| seconds.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)));
+        let mailbox = (any::<String>(), item, provider, came_in, any::<(bool, bool)>()).prop_map(
+            |(inbox, item, provider, came_in, (first_run, notices))| {
+                Origin::Mailbox(Arc::new(InMailbox { inbox, item, provider, came_in, first_run, notices }))
+            },
+        );
+        prop_oneof![Just(Origin::Smtp), mailbox]
+    }
+
     fn record() -> impl Strategy<Value = HeldRecord> {
         let client = (of(any::<IpAddr>()), of(any::<String>()), of(any::<String>()))
             .prop_map(|(address, helo, name)| Client { address, helo, name });
-        let envelope = (sender(), prop::collection::vec(any_recipient(), 0..4), client, of(any::<String>()))
-            .prop_map(|(sender, recipients, client, queue_id)| Envelope { sender, recipients, client, queue_id });
+        let recipients = prop::collection::vec(any_recipient(), 0..4);
+        let envelope = (sender(), recipients, client, of(any::<String>()), origin()).prop_map(
+            |(sender, recipients, client, queue_id, origin)| Envelope { sender, recipients, client, queue_id, origin },
+        );
         let words = (any::<String>(), any::<String>(), any::<String>());
         ("[0-9a-f]{32}", 0..253_402_300_799_000_000_u64, words, any::<u64>(), any_recipient(), envelope)
             .prop_filter_map("no id", |(id, micros, (verdict, rule, detail), size, recipient, envelope)| {

@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::mail::{Content, Envelope};
+use crate::config::UnknownMail;
+use crate::mail::{Content, Envelope, InMailbox};
 use crate::outcome::Outcome;
 
 /// What intake hands a message to.
@@ -29,6 +30,34 @@ pub trait Deliver: Send + Sync + 'static {
     fn limits(&self) -> Option<MessageLimits> {
         None
     }
+}
+
+/// What takes messages that lay in a mailbox.
+pub trait DeliverFetched: Send + Sync + 'static {
+    /// Takes the message through the modules, or leaves it alone, within the deadline, whatever happens.
+    fn deliver_fetched(self: Arc<Self>, fetched: Fetched) -> BoxFuture<'static, Handled>;
+}
+
+/// A message that lay in a mailbox.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// Where it lay.
+    pub origin: Arc<InMailbox>,
+    /// Whose mailbox it is: the recipient if nothing else tells.
+    pub user: String,
+    /// What becomes of it if it has no address of ours.
+    pub unknown: UnknownMail,
+    /// The message.
+    pub content: Content,
+}
+
+/// What was done about a message that lay in a mailbox.
+#[derive(Clone, Debug)]
+pub enum Handled {
+    /// It is not ours, and nothing was done.
+    Left,
+    /// One outcome for each recipient that it was found to have.
+    Answered(Vec<Outcome>),
 }
 
 /// What a message is measured by as it comes in.

@@ -6,7 +6,7 @@
 //!
 //! | file in `state_dir` | holds |
 //! |---|---|
-//! | `ledger.sqlite` (and `-wal`, `-shm`) | deliveries, first refusals, notices |
+//! | `ledger.sqlite` (and `-wal`, `-shm`) | deliveries, first refusals, notices, how far each inbox is |
 //! | `claims` | no bytes: its byte ranges are locked by the processes that are handing an event over |
 
 mod check;
@@ -17,6 +17,7 @@ mod deliveries;
 mod delivery_log;
 mod error;
 mod facts;
+mod inboxes;
 mod maintenance;
 mod notices;
 mod record;
@@ -28,4 +29,5 @@ mod writer;
 
 pub use check::LedgerReport;
 pub use delivery_log::{Begin, Claim, DeliveryLog, NoticeClaim, NoticeRequest, Reservation, Unrecorded};
+pub use inboxes::{InboxLog, InboxMessage, InboxState, MessageState, ReaderLock, Wishes};
 pub use sqlite::Ledger;

@@ -25,9 +25,17 @@ const FIRST: &str = "
 
 /// `deferral`: since when a message waits, and when it was last tried. It is forgotten by `last`: a message that is still
 /// tried must not become young again.
+///
+/// `inbox_message` holds what is not below `low` and is not done: it is as large as the backlog.
 const SECOND: &str = "
     CREATE TABLE deferral (id BLOB PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE INDEX deferral_last ON deferral (last);
+    CREATE TABLE inbox (name TEXT PRIMARY KEY, uidvalidity INTEGER NOT NULL, start INTEGER NOT NULL, low INTEGER NOT NULL,
+                        began INTEGER NOT NULL, newest INTEGER, delta_link TEXT, since TEXT, reader TEXT)
+                        STRICT, WITHOUT ROWID;
+    CREATE TABLE inbox_message (inbox TEXT NOT NULL, uidvalidity INTEGER NOT NULL, uid INTEGER NOT NULL, item TEXT,
+                                state TEXT NOT NULL, attempts INTEGER NOT NULL, next_try INTEGER, first INTEGER,
+                                cause TEXT, PRIMARY KEY (inbox, uidvalidity, uid)) STRICT, WITHOUT ROWID;
     PRAGMA user_version = 2;
 ";
 

@@ -11,6 +11,7 @@ use super::context::{Context, LedgerLimits};
 use super::deliveries::{BeginDelivery, FirstDeferral, FirstRefusal};
 use super::delivery_log::{Begin, Claim, DeliveryLog, NoticeClaim, NoticeRequest, Reservation, Unrecorded};
 use super::facts::Fact;
+use super::inboxes::InboxLog;
 use super::maintenance::Expire;
 use super::notices::{CancelNotice, ReserveNotice};
 use super::record::Record;
@@ -52,6 +53,11 @@ impl Ledger {
     /// Deletes a little of what is past its time, if it is due and no thread does so.
     pub fn maintain(&self) {
         self.writer.maintain();
+    }
+
+    /// The ledger of one inbox.
+    pub fn inbox(&self, name: &str) -> InboxLog {
+        InboxLog::new(name, Arc::clone(&self.context), Arc::clone(&self.writer))
     }
 
     /// Whether all that this process knows is written down.

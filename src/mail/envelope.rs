@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::Address;
+use super::{Address, Origin};
 
 /// The envelope sender (RFC 5321 MAIL FROM).
 ///
@@ -91,6 +91,8 @@ pub struct Envelope {
     pub client: Client,
     /// The MTA's queue id (XFORWARD IDENT, `--queue-id`).
     pub queue_id: Option<String>,
+    /// How the message came to us.
+    pub origin: Origin,
 }
 
 #[cfg(test)]

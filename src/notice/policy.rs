@@ -4,10 +4,11 @@
 //! to role addresses), RFC 5230 section 4.6 (no answer to lists).
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use super::{Rejected, canonical_sender};
 use crate::auth::{Authentication, ProvenEnvelopeSender};
-use crate::mail::{Address, Message, Recipient, Sender};
+use crate::mail::{Address, InMailbox, Message, Recipient, Sender};
 use crate::screen::marks;
 
 /// The field that every notice of ours carries.
@@ -18,6 +19,12 @@ pub(super) const MARK: &str = "X-Mailhatch-Notice";
 pub enum Withheld {
     /// `notice.enabled = false`
     Off,
+    /// `notices = false` of the inbox that the message lay in.
+    OffForInbox,
+    /// It lay in a mailbox before the first run.
+    FirstRun,
+    /// It came into its mailbox longer ago than an answer makes sense.
+    TooOld,
     /// The envelope sender is null: nobody to write to.
     NullSender,
     /// The MTA did not tell the envelope sender.
@@ -48,7 +55,9 @@ impl Withheld {
     /// A short name for metrics.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Off => "off",
+            Self::Off | Self::OffForInbox => "off",
+            Self::FirstRun => "first-run",
+            Self::TooOld => "too-old",
             Self::NullSender => "null-sender",
             Self::UnknownSender => "unknown-sender",
             Self::UnwritableSender => "unwritable-sender",
@@ -69,6 +78,9 @@ impl fmt::Display for Withheld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Off => f.write_str("notices are off"),
+            Self::OffForInbox => f.write_str("notices are off for this inbox"),
+            Self::FirstRun => f.write_str("the message was there before the first run"),
+            Self::TooOld => f.write_str("the message came in more than a day ago"),
             Self::NullSender => f.write_str("null sender"),
             Self::UnknownSender => f.write_str("unknown sender"),
             Self::UnwritableSender => f.write_str("sender cannot be written to"),
@@ -88,6 +100,9 @@ impl fmt::Display for Withheld {
 /// Everything that can be known without asking the network. `from` is what notices come from.
 pub(super) fn without_proof(rejected: Rejected<'_>, from: &Address) -> Result<(), Withheld> {
     let Rejected { envelope, message, routes, machine_made, .. } = rejected;
+    if let Some(mailbox) = envelope.origin.mailbox() {
+        in_mailbox(mailbox)?;
+    }
     let sender = match &envelope.sender {
         Sender::Unknown => return Err(Withheld::UnknownSender),
         Sender::Null => return Err(Withheld::NullSender),
@@ -114,6 +129,21 @@ pub(super) fn without_proof(rejected: Rejected<'_>, from: &Address) -> Result<()
         return Err(Withheld::Own);
     }
     Ok(())
+}
+
+/// Mail that lay in a mailbox may be years old, and thousands at once.
+fn in_mailbox(mailbox: &InMailbox) -> Result<(), Withheld> {
+    /// RFC 3834 asks that an automatic answer be prompt: who gets one later does not know what it is about.
+    const ANSWERABLE: Duration = Duration::from_secs(24 * 3600);
+    if !mailbox.notices {
+        return Err(Withheld::OffForInbox);
+    }
+    if mailbox.first_run {
+        return Err(Withheld::FirstRun);
+    }
+    // A time in the future is one of a wrong clock; a time that nobody told is one that cannot be answered for.
+    let age = mailbox.came_in.map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
+    if age.is_none_or(|age| age > ANSWERABLE) { Err(Withheld::TooOld) } else { Ok(()) }
 }
 
 /// The mark of mail that nobody is to answer, if the message bears one.

@@ -104,8 +104,8 @@ impl Engine {
             Err(AppError::Refused { public, detail }) => {
                 self.refused(context, recipient, (public, detail), app.refusals(), id, outcome).await
             }
-            Err(AppError::Unavailable { status, public, detail, retry_after: _, alarm }) => {
-                Err(Deferral::app(status, public, detail, alarm))
+            Err(AppError::Unavailable { status, public, detail, retry_after, alarm }) => {
+                Err(Deferral::app(status, public, detail, alarm).after(retry_after))
             }
         }
     }

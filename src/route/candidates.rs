@@ -59,12 +59,18 @@ fn address_list(field: &Field<'_>, found: &mut Vec<String>) {
 
 /// `Delivered-To` and its like: mostly one bare address.
 fn trace_value(field: &Field<'_>, found: &mut Vec<String>) {
-    let text = field.text();
-    owned(addresses_in(&text), found);
-    let whole = without_brackets(&text);
+    found.extend(addresses_in_trace(&field.text()));
+}
+
+/// The addresses in the value of such a field.
+pub(super) fn addresses_in_trace(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    owned(addresses_in(text), &mut found);
+    let whole = without_brackets(text);
     if has_one_at(whole) && found.last().is_none_or(|last| last != whole) {
         found.push(whole.to_owned());
     }
+    found
 }
 
 fn owned(addresses: Vec<&str>, found: &mut Vec<String>) {

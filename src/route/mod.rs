@@ -11,6 +11,7 @@ mod key;
 mod order;
 mod pattern;
 mod received;
+mod recipients;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};

@@ -300,6 +300,7 @@ mod tests {
             public: "no answer".to_owned(),
             detail: "connection refused".to_owned(),
             alarm: false,
+            retry_after: None,
         };
         metrics.count(&outcome(Verdict::Deferred(deferral), Some("incoming_email")));
         let mut rejected =

@@ -102,6 +102,7 @@ impl Setup {
                     name: None,
                 },
                 queue_id: Some("4Abc".to_owned()),
+                origin: mailhatch::mail::Origin::Smtp,
             }),
             recipient,
             message,

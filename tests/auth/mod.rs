@@ -41,6 +41,7 @@ fn envelope(sender: &str, client: &str) -> Envelope {
         recipients: vec![Recipient::new("incoming+k@example.com")],
         client: Client { address: client.parse().ok(), helo: Some("helo.example.org".to_owned()), name: None },
         queue_id: None,
+        origin: mailhatch::mail::Origin::Smtp,
     }
 }
 

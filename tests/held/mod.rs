@@ -22,6 +22,7 @@ fn envelope() -> Envelope {
         }],
         client: Client { address: "2001:db8::7".parse().ok(), helo: Some("h".into()), name: None },
         queue_id: Some("4XyZ".into()),
+        origin: mailhatch::mail::Origin::Smtp,
     }
 }
 

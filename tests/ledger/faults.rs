@@ -29,7 +29,13 @@ fn held(state: &Path) -> HeldStore {
 async fn hold(state: &Path, number: u128, size: usize) -> Result<(), StateError> {
     let recipient = Recipient::new("in+key@example.com");
     let (sender, client) = (Sender::Null, Client::default());
-    let envelope = Envelope { sender, recipients: vec![recipient.clone()], client, queue_id: None };
+    let envelope = Envelope {
+        sender,
+        recipients: vec![recipient.clone()],
+        client,
+        queue_id: None,
+        origin: mailhatch::mail::Origin::Smtp,
+    };
     let (id, message) = (id(number), Message::parse(Content::whole(vec![b'x'; size])));
     let (envelope, recipient, message) = (&envelope, &recipient, &message);
     held(state)

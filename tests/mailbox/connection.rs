@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailhatch::config::Secret;
+use mailhatch::intake::mailbox::failure::{Cause, Failure};
 use mailhatch::intake::mailbox::imap::{
-    Access, Cause, Connection, Credential, Endpoint, Failure, Folder, Limits, Plan, Proof, Security, Woken,
+    Access, Connection, Credential, Endpoint, Folder, Limits, Plan, Proof, Security, Woken,
 };
 use tokio::time::Instant;
 

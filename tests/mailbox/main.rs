@@ -4,6 +4,7 @@
 
 mod configuration;
 mod connection;
+mod provider;
 mod servers;
 mod session;
 #[path = "../support/mod.rs"]

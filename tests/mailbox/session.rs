@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use mailhatch::config::Secret;
+use mailhatch::intake::mailbox::failure::Cause;
 use mailhatch::intake::mailbox::imap::{
-    Access, Answer, Cause, Credential, Flags, Folder, Mark, Octets, Plan, Proof, Request, Search, Security, Session,
-    Step, Uid,
+    Access, Answer, Credential, Flags, Folder, Mark, Octets, Plan, Proof, Request, Search, Security, Session, Step, Uid,
 };
 use proptest::prelude::*;
 

@@ -123,6 +123,7 @@ impl Desk {
                 name: Some("mail.example.org".to_owned()),
             },
             queue_id: None,
+            origin: mailhatch::mail::Origin::Smtp,
         };
         let id = EventId::of("", &mail.recipient.address, &MessageDigest::of(&message, None).unwrap());
         let screened = self.screen.examine(&envelope, &message, &mut Trail::off());

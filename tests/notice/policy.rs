@@ -173,6 +173,7 @@ async fn what_explain_previews_is_what_happens() {
             recipients: vec![mail.recipient.clone()],
             client: mailhatch::mail::Client { address: mail.client.parse().ok(), ..Default::default() },
             queue_id: None,
+            origin: mailhatch::mail::Origin::Smtp,
         };
         let authentication = async { std::sync::Arc::new(desk.authenticator.examine(&envelope, &message).await) };
         let rejected = Rejected {

@@ -19,7 +19,13 @@ fn message(header: &str) -> Message {
 }
 
 fn envelope(sender: Sender) -> Envelope {
-    Envelope { sender, recipients: Vec::new(), client: Client::default(), queue_id: None }
+    Envelope {
+        sender,
+        recipients: Vec::new(),
+        client: Client::default(),
+        queue_id: None,
+        origin: mailhatch::mail::Origin::Smtp,
+    }
 }
 
 fn examine(config: ScreenConfig, sender: &str, message: &Message) -> (Option<ScreenHit>, Vec<Step>) {

@@ -78,7 +78,8 @@ fn fill(metrics: &Metrics) {
     metrics.count(&outcome(Verdict::Ignored { rule: "auto-submitted", detail: String::new() }));
     metrics.count(&outcome(Verdict::Held { rule: "unexplained-refusal", detail: String::new() }));
     let (public, detail) = ("no answer".to_owned(), "connection refused".to_owned());
-    let deferral = Deferral { status: Status::NO_ANSWER, cause: "app", public, detail, alarm: false };
+    let deferral =
+        Deferral { status: Status::NO_ANSWER, cause: "app", public, detail, alarm: false, retry_after: None };
     metrics.count(&outcome(Verdict::Deferred(deferral)));
     let rejection = Rejection { rule: "unknown-address", reason: "not known".to_owned() };
     let rejected = outcome(Verdict::Rejected(rejection));

@@ -110,6 +110,7 @@ fn event(key: &str, number: usize) -> Event {
             recipients: Vec::new(),
             client: Client::default(),
             queue_id: None,
+            origin: crate::mail::Origin::Smtp,
         }),
         recipient: Recipient::new("m+k@h"),
         message,

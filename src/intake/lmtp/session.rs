@@ -12,7 +12,7 @@ use super::reply::{self, CloseReason, Refusal};
 use super::step::{SessionLimits, Step, Transaction};
 use super::xforward::Forwarded;
 use crate::disposition;
-use crate::mail::{Envelope, Recipient};
+use crate::mail::{Envelope, Origin, Recipient};
 
 /// Octets of a command line without its end. Twice over what Postfix can send: it takes lines of 2048 octets, and an
 /// address comes to three times its length as xtext.
@@ -342,6 +342,7 @@ impl Session {
             recipients: open.recipients,
             client: forwarded.client,
             queue_id: forwarded.queue_id,
+            origin: Origin::Smtp,
         };
         Some(Step::Submit(Transaction { envelope, content, rest }))
     }

@@ -4,5 +4,7 @@
 //! A message is marked, moved or deleted only when every verdict for it is final and on disk; what is not ours is not
 //! touched. It decides nothing about a message.
 
+pub mod failure;
 pub mod imap;
 pub mod queue;
+pub mod source;

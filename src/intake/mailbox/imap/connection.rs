@@ -8,9 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::endpoint::{Endpoint, Stream};
-use super::failures::{Cause, Failure};
 use super::request::{Answer, Refusal, Request};
 use super::session::{Plan, Session, Step};
+use crate::intake::mailbox::failure::{Cause, Failure};
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -131,8 +131,10 @@ impl Connection {
     /// The connection is over.
     pub async fn wait(&mut self, until: Instant, wake: impl Future<Output = ()>) -> Result<Woken, Failure> {
         tokio::pin!(wake);
+        let told = self.session.selected().told;
         loop {
             match self.session.step() {
+                Step::Read if self.session.selected().told != told => return Ok(Woken::News),
                 Step::Read => {}
                 Step::Write(octets) => {
                     self.write(&octets).await?;

@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::failures::{Cause, Failure};
 use super::session::Security;
+use crate::intake::mailbox::failure::{Cause, Failure};
 
 /// One of several addresses of a server gets so long before the next is tried.
 const ONE_ADDRESS: Duration = Duration::from_secs(10);

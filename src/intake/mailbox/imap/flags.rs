@@ -13,11 +13,8 @@ pub enum Mark {
     Done,
     /// `\Seen`, where the server keeps no keywords.
     Seen,
-    /// `\Deleted \Seen`, and the keyword where there is one.
-    Deleted {
-        /// Whether the server keeps keywords.
-        keyword: bool,
-    },
+    /// `\Deleted \Seen`
+    Deleted,
 }
 
 impl Mark {
@@ -26,17 +23,15 @@ impl Mark {
         match self {
             Self::Done => flags.done,
             Self::Seen => flags.seen,
-            Self::Deleted { .. } => flags.deleted,
+            Self::Deleted => flags.deleted,
         }
     }
 
     pub(super) fn flags(self) -> Vec<Flag<'static>> {
-        let keyword = || Flag::Keyword(Atom::unvalidated(DONE));
         match self {
-            Self::Done => vec![keyword()],
+            Self::Done => vec![Flag::Keyword(Atom::unvalidated(DONE))],
             Self::Seen => vec![Flag::Seen],
-            Self::Deleted { keyword: false } => vec![Flag::Deleted, Flag::Seen],
-            Self::Deleted { keyword: true } => vec![Flag::Deleted, Flag::Seen, keyword()],
+            Self::Deleted => vec![Flag::Deleted, Flag::Seen],
         }
     }
 }

@@ -14,10 +14,10 @@ use imap_codec::imap_types::mailbox::{ListMailbox, Mailbox};
 use imap_codec::imap_types::search::SearchKey;
 use imap_codec::imap_types::sequence::SequenceSet;
 
-use super::failures::Failure;
 use super::flags::{DONE, Flags, Mark};
 use super::part::Part;
 use super::uids::{self, Uid};
+use crate::intake::mailbox::failure::Failure;
 
 /// Something to ask of a selected folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,11 +208,7 @@ mod tests {
             (Request::Flags(set(&[1, 2, 5])), "UID FETCH 1:2,5 (UID FLAGS)"),
             (Request::Mark(set(&[1]), Mark::Done), "UID STORE 1 +FLAGS ($MailhatchDone)"),
             (Request::Mark(set(&[1]), Mark::Seen), "UID STORE 1 +FLAGS (\\Seen)"),
-            (Request::Mark(set(&[1]), Mark::Deleted { keyword: false }), "UID STORE 1 +FLAGS (\\Deleted \\Seen)"),
-            (
-                Request::Mark(set(&[1]), Mark::Deleted { keyword: true }),
-                "UID STORE 1 +FLAGS (\\Deleted \\Seen $MailhatchDone)",
-            ),
+            (Request::Mark(set(&[1]), Mark::Deleted), "UID STORE 1 +FLAGS (\\Deleted \\Seen)"),
             (Request::Expunge(set(&[3])), "UID EXPUNGE 3"),
             (Request::Move(set(&[3, 4]), done.clone()), "UID MOVE 3:4 \"Erledigt &- fertig\""),
             (Request::Copy(set(&[3]), done), "UID COPY 3 \"Erledigt &- fertig\""),

@@ -23,12 +23,14 @@ use imap_next::{Interrupt, Io, State as _};
 
 use super::capabilities::Capabilities;
 use super::credential::Credential;
-use super::failures::{Cause, Failure, shown};
 use super::flags::Flags;
 use super::request::{Answer, Folder, Refusal, Request};
+use super::said::{code_name, from_bye, said, shown};
 use collected::Collected;
 pub use selected::{Permanent, Selected};
 use stage::Stage;
+
+use crate::intake::mailbox::failure::{Cause, Failure};
 
 /// How the connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,7 +300,7 @@ impl Session {
         match status {
             Status::Bye(bye) => match self.state {
                 State::LoggingOut(_) => {}
-                _ => self.fail(Failure::bye(bye.code.as_ref(), &text)),
+                _ => self.fail(from_bye(bye.code.as_ref(), &text)),
             },
             Status::Untagged(body) => self.untagged(&body),
             Status::Tagged(tagged) => self.completed(&tagged.tag, &tagged.body),
@@ -324,6 +326,7 @@ impl Session {
             }
             Data::Exists(count) => {
                 self.selected.exists = *count;
+                self.selected.told = self.selected.told.wrapping_add(1);
                 self.note_news();
             }
             Data::Flags(flags) => self.selected.has_done |= Flags::read(flags).done,
@@ -415,12 +418,12 @@ fn is_of_no_matter(response: &[u8]) -> bool {
 /// NO or BAD.
 fn refusal(body: &StatusBody<'_>) -> Refusal {
     let text = body.text.as_ref();
-    let code = body.code.as_ref().map(super::failures::code_name).unwrap_or_default();
+    let code = body.code.as_ref().map(code_name).unwrap_or_default();
     let shown = shown(text);
     Refusal {
         text: if code.is_empty() { shown } else { format!("[{code}] {shown}") },
         folder_missing: matches!(code.as_str(), "TRYCREATE" | "NONEXISTENT"),
-        failure: Failure::said(body.code.as_ref(), text),
+        failure: said(body.code.as_ref(), text),
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Selected {
     pub uid_next: Option<Uid>,
     /// Messages in it.
     pub exists: u32,
+    /// How often the server has told that: it does when something comes in.
+    pub told: u32,
     /// `[READ-ONLY]`, or opened with EXAMINE.
     pub read_only: bool,
     /// A message has the keyword of what is done, or had it: it can be searched for.

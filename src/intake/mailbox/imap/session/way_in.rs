@@ -12,15 +12,16 @@ use imap_codec::imap_types::secret::Secret;
 
 use super::super::capabilities::Capabilities;
 use super::super::credential::{Method, Proof};
-use super::super::failures::{Cause, Failure, shown};
+use super::super::said::{from_bye, from_login, from_select, said, shown};
 use super::stage::{Login, Stage, Then};
 use super::{Access, Security, Session, State, Step};
+use crate::intake::mailbox::failure::{Cause, Failure};
 
 impl Session {
     pub(super) fn greeted(&mut self, greeting: &Greeting<'_>) {
         let text = greeting.text.as_ref();
         match (greeting.kind, self.plan.security) {
-            (GreetingKind::Bye, _) => self.fail(Failure::bye(greeting.code.as_ref(), text)),
+            (GreetingKind::Bye, _) => self.fail(from_bye(greeting.code.as_ref(), text)),
             (GreetingKind::PreAuth, Security::StartTls) => self.fail(Failure::new(
                 Cause::Preauth,
                 "the greeting says PREAUTH before TLS: somebody may stand between (no password was sent)",
@@ -135,7 +136,7 @@ impl Session {
                 "there are octets behind the server's OK to STARTTLS: somebody writes into the connection (no password was sent)",
             )),
             (Stage::StartTls(_), _) => {
-                let failure = Failure::said(code, text).filter(|failure| failure.cause == Cause::Throttled);
+                let failure = said(code, text).filter(|failure| failure.cause == Cause::Throttled);
                 self.fail(failure.unwrap_or_else(|| {
                     Failure::new(
                         Cause::StartTls,
@@ -176,11 +177,11 @@ impl Session {
                 }
             }
             (Stage::Select(_), _) => {
-                let failure = Failure::select(&self.plan.folder_name, code, text);
+                let failure = from_select(&self.plan.folder_name, code, text);
                 self.fail(failure);
             }
             (Stage::Greeting | Stage::Tls | Stage::Capabilities(..), _) => {
-                let failure = Failure::said(code, text)
+                let failure = said(code, text)
                     .unwrap_or_else(|| Failure::new(Cause::Refused, format!("the server refuses CAPABILITY: {}", shown(text))));
                 self.fail(failure);
             }
@@ -206,7 +207,7 @@ fn login_command(user: &str, proof: &Proof) -> Option<CommandBody<'static>> {
 }
 
 fn refused_login(login: &Login, proof: &Proof, code: Option<&Code<'_>>, text: &str) -> Failure {
-    let failure = Failure::login(code, text);
+    let failure = from_login(code, text);
     let said = login.error.as_deref().unwrap_or_default();
     let is_token = matches!(proof, Proof::Token(_));
     if is_token && failure.cause == Cause::Authentication {
