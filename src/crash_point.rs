@@ -10,6 +10,9 @@
 //! | `copy-held` | a copy is kept back |
 //! | `notice-submitted` | the MTA has the notice, the ledger does not know |
 //! | `before-answer` | everything but the answer |
+//! | `message-begun` | the ledger knows that the message of a mailbox is begun (fetch) |
+//! | `message-settled` | the ledger knows that all its verdicts are final; the mailbox does not show it (fetch) |
+//! | `message-marked` | the mailbox shows it, the ledger does not know that (fetch) |
 //! | `answered` | the output is written, the exit status is not given (pipe) |
 
 /// Kills this process (SIGKILL) if `MAILHATCH_CRASH` names the place, or panics if it names `panic:PLACE`.

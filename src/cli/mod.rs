@@ -4,11 +4,14 @@ mod check;
 mod demo;
 mod envelope_options;
 mod explain;
+mod fetch;
 mod held;
 mod import;
 mod output;
 mod pipe;
+mod reload;
 mod serve;
+mod service;
 mod set_up;
 
 pub use set_up::service_runtime;
@@ -45,6 +48,8 @@ enum Command {
     Explain(explain::Options),
     /// Test the configuration and every real part behind it.
     Check(check::Options),
+    /// Read mail from mailboxes.
+    Fetch(fetch::Options),
     /// The copies kept back.
     #[command(subcommand)]
     Held(held::Held),
@@ -77,6 +82,7 @@ fn dispatch(line: CommandLine) -> u8 {
         Command::Check(options) => check::run(&line.config, &options),
         Command::Demo => demo::run(),
         Command::Explain(options) => explain::run(&line.config, options),
+        Command::Fetch(options) => fetch::run(&line.config, &options),
         Command::Held(held) => held::run(&line.config, held),
         Command::Import(options) => import::run(&options),
         // `run` has sent it elsewhere: its exit status has rules of its own.

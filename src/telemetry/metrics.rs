@@ -11,6 +11,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::inboxes::InboxMetrics;
 use crate::config::Config;
 use crate::notice::NoticeOutcome;
 use crate::outcome::Outcome;
@@ -185,6 +186,14 @@ impl Metrics {
             steps,
             registry,
         })
+    }
+
+    /// Counts what happens to inboxes too.
+    ///
+    /// # Errors
+    /// They are counted already.
+    pub fn inboxes(&self) -> Result<InboxMetrics, prometheus::Error> {
+        InboxMetrics::register(&self.registry)
     }
 
     /// Counts the answer for one recipient.

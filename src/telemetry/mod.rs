@@ -2,6 +2,7 @@
 //!
 //! Never fails a message: a log that cannot be written is counted and dropped.
 
+mod inboxes;
 mod metrics;
 mod scrape;
 mod syslog;
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use inboxes::InboxMetrics;
 pub use metrics::{Metrics, OpenConnection, TimedStep};
 pub use scrape::{MetricsListener, Refresh};
 

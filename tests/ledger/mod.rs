@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod faults;
+mod inboxes;
 mod notices;
 mod processes;
 mod upgrade;

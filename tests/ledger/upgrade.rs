@@ -23,6 +23,7 @@ async fn a_ledger_of_version_1_is_used_on() {
     let request = NoticeRequest { id: id(4), canonical: "jane@example.org".into(), domain: "example.org".into() };
     assert!(matches!(ledger.reserve_notice(request).await, Ok(Reservation::TooSoon { .. })));
     ledger.first_deferral(&id(5)).await.expect("a table of version 2");
+    assert_eq!(ledger.inbox("gitlab").load().await.expect("another table of version 2"), None);
     let version: i64 = database(state.path()).query_row("PRAGMA user_version", [], |row| row.get(0)).expect("version");
     assert_eq!(version, 2);
 }

@@ -36,7 +36,7 @@ async fn open(port: u16, security: Security, ca: Option<&Dovecot>, password: &st
         host: "localhost".to_owned(),
         port,
         security,
-        tls: Arc::new(mailhatch::tls::client(&extra).unwrap()),
+        tls: Some(Arc::new(mailhatch::tls::client(&extra).unwrap())),
     };
     Connection::open(&endpoint, plan(security, password), Limits::default()).await
 }

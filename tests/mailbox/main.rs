@@ -4,8 +4,11 @@
 
 mod configuration;
 mod connection;
+mod fetch;
 mod provider;
 mod servers;
 mod session;
+#[allow(dead_code, reason = "each test uses its own part")]
+mod site;
 #[path = "../support/mod.rs"]
 mod support;

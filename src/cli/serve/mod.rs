@@ -1,6 +1,5 @@
 //! `mailhatch serve`: the LMTP service, and the policy service beside it.
 
-mod reload;
 mod sockets;
 
 use std::io;
@@ -9,21 +8,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use reload::{ReloadableEngine, telemetry};
 use sockets::Sockets;
 
 use super::output::{FAILED, print_error, report};
+use super::reload::{ReloadableEngine, telemetry};
+use super::service::{become_unprivileged, log_panics, serve_metrics, tell_reload};
 use super::set_up::{Site, service_runtime};
 use crate::intake::shutdown::{Shutdown, ShutdownTrigger};
 use crate::intake::{lmtp, policy};
 use crate::log_line::{Level, LogLine};
 use crate::sandbox::Sandbox;
-use crate::service_user::{Identity, become_owner};
-use crate::telemetry::{Metrics, MetricsListener};
+use crate::telemetry::Metrics;
 
 /// How often it is looked whether the held copies are to be swept.
 const MAINTENANCE: Duration = Duration::from_secs(3600);
@@ -51,7 +49,8 @@ async fn serve(service: ReloadableEngine, path: PathBuf) -> io::Result<()> {
     let service = Arc::new(service);
     let sockets = Sockets::open(&service.current())?;
     become_unprivileged(&service)?;
-    serve_metrics(&service).await;
+    let address = service.current().config().listen.metrics;
+    serve_metrics(&service, "listen.metrics", address).await;
     log_panics(service.clone());
     let (trigger, shutdown) = Shutdown::new();
     let mut hangup = signal(SignalKind::hangup())?;
@@ -109,17 +108,8 @@ fn reload(service: &ReloadableEngine, path: &Path, hung_up: Option<()>) {
     if hung_up.is_none() {
         return;
     }
-    let reloading = [NotifyState::Reloading, NotifyState::monotonic_usec_now().unwrap_or(NotifyState::Reloading)];
-    let _ = sd_notify::notify(&reloading);
-    let line = match service.reload(path) {
-        Ok(()) => LogLine::event(
-            Level::Info,
-            "configuration reloaded; [listen], limits.connections and the name in the greeting need a restart",
-        ),
-        Err(error) => LogLine::event(Level::Error, format_args!("the old configuration stays in force: {error}")),
-    };
-    service.log(&line);
-    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    let needs_restart = "[listen], limits.connections and the name in the greeting need a restart";
+    tell_reload(service, service.reload(path), needs_restart);
 }
 
 /// What was acknowledged is finished; the rest is deferred.
@@ -144,66 +134,6 @@ async fn stop(
         left => format!("stopped with {left} connections still open: what they were sending stays with Postfix"),
     };
     service.log(&LogLine::event(Level::Info, text));
-}
-
-/// From here on, before the first message, this process is what it needs to be and no more.
-fn become_unprivileged(service: &ReloadableEngine) -> io::Result<()> {
-    let state_dir = service.current().config().state_dir.clone();
-    let identity = become_owner(&state_dir).map_err(|error| {
-        io::Error::other(format!("cannot become the owner of {}: {error}; start it as that user", state_dir.display()))
-    })?;
-    let said = match identity {
-        Identity::Unprivileged => None,
-        Identity::Became(user) => {
-            let text = format!("began as root, goes on as {user}, the owner of {}", state_dir.display());
-            Some((Level::Info, text))
-        }
-        Identity::Root => {
-            let text = format!(
-                "runs as root: give {} to a user of its own (chown), and it becomes that user at its next start",
-                state_dir.display()
-            );
-            Some((Level::Warning, text))
-        }
-    };
-    if let Some((level, text)) = said {
-        service.log(&LogLine::event(level, text));
-    }
-    let level = if service.sandbox.is_whole() { Level::Info } else { Level::Warning };
-    service.log(&LogLine::event(level, &service.sandbox));
-    Ok(())
-}
-
-/// Answers Prometheus at `listen.metrics`. That it cannot is no reason to take no mail.
-async fn serve_metrics(service: &Arc<ReloadableEngine>) {
-    let config = service.current().config().clone();
-    let (Some(address), Some(metrics)) = (config.listen.metrics, service.metrics.clone()) else { return };
-    metrics.expect(&config);
-    match MetricsListener::bind(address).await {
-        Ok(listener) => {
-            let (counting, service) = (metrics.clone(), service.clone());
-            let refresh = Arc::new(move || {
-                let (metrics, engine) = (counting.clone(), service.current());
-                let refresh: BoxFuture<'static, ()> = Box::pin(async move {
-                    let held = engine.held().totals().await;
-                    metrics.set_held(held.ok());
-                });
-                refresh
-            });
-            tokio::spawn(listener.serve(metrics, refresh));
-        }
-        Err(error) => {
-            let text = format!("no metrics are served: listen.metrics {address}: {error}");
-            service.log(&LogLine::event(Level::Error, text));
-        }
-    }
-}
-
-/// A panic costs one message; where it was must be known all the same.
-fn log_panics(service: Arc<ReloadableEngine>) {
-    std::panic::set_hook(Box::new(move |panic| {
-        service.log(&LogLine::event(Level::Error, format_args!("panic: {panic}")));
-    }));
 }
 
 /// The service on a thread of its own, for `demo`.

@@ -46,6 +46,10 @@ pub enum Cause {
     LoginDisabled,
     /// The folder is not there, or cannot be opened.
     Folder,
+    /// The ledger cannot be read or written.
+    Ledger,
+    /// A bug of ours.
+    Internal,
 }
 
 /// What is done about a failure.
@@ -61,13 +65,15 @@ pub enum Remedy {
     SendNoPassword,
     /// A person must make the folder, or name another.
     FindFolder,
+    /// A person must look at this host.
+    RepairHost,
 }
 
 /// One row: a cause, its name, what is done.
 type Row = (Cause, &'static str, Remedy);
 
 /// The table.
-const TABLE: [Row; 19] = [
+const TABLE: [Row; 21] = [
     (Cause::Closed, "closed", Remedy::Reconnect),
     (Cause::Unreachable, "unreachable", Remedy::Reconnect),
     (Cause::Timeout, "timeout", Remedy::Reconnect),
@@ -87,6 +93,8 @@ const TABLE: [Row; 19] = [
     (Cause::Injected, "injected", Remedy::SendNoPassword),
     (Cause::LoginDisabled, "login-disabled", Remedy::SendNoPassword),
     (Cause::Folder, "folder", Remedy::FindFolder),
+    (Cause::Ledger, "ledger", Remedy::RepairHost),
+    (Cause::Internal, "internal-error", Remedy::RepairHost),
 ];
 
 impl Cause {
@@ -121,6 +129,7 @@ impl Remedy {
             Self::RereadCredential => (MINUTE * 5, MINUTE * 60),
             Self::Wait => (MINUTE, MINUTE * 15),
             Self::SendNoPassword | Self::FindFolder => (MINUTE * 5, MINUTE * 5),
+            Self::RepairHost => (SECOND * 5, MINUTE),
         }
     }
 
@@ -131,7 +140,7 @@ impl Remedy {
 
     /// Whether the next try of a run that is to end soon (`--once`) would fail the same way.
     pub fn is_for_good(self) -> bool {
-        self != Self::Reconnect
+        !matches!(self, Self::Reconnect | Self::RepairHost)
     }
 
     /// How long to wait after the `nth` failure in a row, counted from 0.
@@ -197,6 +206,7 @@ mod tests {
             (Remedy::Wait, [60, 120, 240, 900, 900]),
             (Remedy::SendNoPassword, [300; 5]),
             (Remedy::FindFolder, [300; 5]),
+            (Remedy::RepairHost, [5, 10, 20, 60, 60]),
         ];
         for (remedy, expected) in rows {
             let waits: Vec<_> = [0, 1, 2, 20, u32::MAX].into_iter().map(|nth| seconds(*remedy, nth)).collect();

@@ -4,7 +4,13 @@
 //! A message is marked, moved or deleted only when every verdict for it is final and on disk; what is not ours is not
 //! touched. It decides nothing about a message.
 
+mod beginning;
+mod delivery;
 pub mod failure;
 pub mod imap;
+pub mod pulse;
 pub mod queue;
+pub mod reader;
+pub mod report;
+mod settle;
 pub mod source;

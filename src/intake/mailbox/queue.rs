@@ -145,7 +145,11 @@ impl Queue {
     /// When [`Queue::next`] has something, if nothing else happens; `None`: not before something does.
     pub fn next_at(&self) -> Option<Instant> {
         let due = self.due.first().map(|(due, _)| *due)?;
-        let pause = self.app.until.filter(|_| self.app.deferrals >= APP_DEFERRALS);
+        let is_paused = self.app.deferrals >= APP_DEFERRALS;
+        if is_paused && self.under_way() > 0 {
+            return None;
+        }
+        let pause = self.app.until.filter(|_| is_paused);
         Some(pause.map_or(due, |until| due.max(until)))
     }
 
@@ -189,12 +193,18 @@ impl Queue {
         wait
     }
 
-    /// Puts a message back as if it had not been begun: what stopped it had nothing to do with it.
-    pub fn put_back(&mut self, number: Number, now: Instant) {
+    /// How often a message was begun.
+    pub fn attempts(&self, number: Number) -> u32 {
+        self.pending.get(&number).map_or(0, |pending| pending.attempts)
+    }
+
+    /// Puts a message back: it is due at once. What stopped it may have nothing to do with it, and then the try does not
+    /// count.
+    pub fn put_back(&mut self, number: Number, counts: bool, now: Instant) {
         if let Some(pending) = self.pending.get_mut(&number)
             && pending.due.is_none()
         {
-            pending.attempts = pending.attempts.saturating_sub(1);
+            pending.attempts = pending.attempts.saturating_sub(u32::from(!counts));
             pending.due = Some(now);
             self.due.insert((now, number));
         }
@@ -380,6 +390,7 @@ mod tests {
         assert_eq!(queue.next(later), None);
         let later = later + SECOND * 2;
         assert_eq!(drain(&mut queue, later), [5]);
+        assert_eq!(queue.next_at(), None, "not before its end is known");
         queue.app_answered();
         queue.finish(number(5));
         assert_eq!(drain(&mut queue, later), [6, 7, 8, 9, 10], "the application is back");

@@ -33,8 +33,8 @@ pub struct Endpoint {
     pub port: u16,
     /// How the connection is protected.
     pub security: Security,
-    /// TLS; not used on [`Security::Loopback`].
-    pub tls: Arc<ClientConfig>,
+    /// TLS; none on [`Security::Loopback`].
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 /// A connection, with or without TLS.
@@ -81,7 +81,10 @@ impl Endpoint {
         let place = format!("{}:{}", self.host, self.port);
         let name = ServerName::try_from(self.host.clone())
             .map_err(|_| Failure::new(Cause::Certificate, format!("\"{}\" is not a valid host name", self.host)))?;
-        match TlsConnector::from(self.tls.clone()).connect(name, tcp).await {
+        let Some(tls) = self.tls.clone() else {
+            return Err(Failure::new(Cause::Internal, "internal error: TLS is wanted, and not set up"));
+        };
+        match TlsConnector::from(tls).connect(name, tcp).await {
             Ok(tls) => Ok(Stream::Tls(Box::new(tls))),
             Err(error) => Err(handshake_failed(&place, &error)),
         }

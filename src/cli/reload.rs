@@ -1,14 +1,14 @@
-//! The engine of the service, which SIGHUP replaces while messages are on their way.
+//! The engine of a service, which SIGHUP replaces while messages are on their way.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures_util::future::BoxFuture;
 
-use super::super::set_up::Site;
+use super::set_up::Site;
 use crate::config::{Config, ConfigError, LogConfig};
 use crate::intake::policy::{Answer, Decide, Request};
-use crate::intake::{Deliver, MessageLimits};
+use crate::intake::{Deliver, DeliverFetched, Fetched, Handled, MessageLimits};
 use crate::log_line::LogLine;
 use crate::mail::{Content, Envelope};
 use crate::outcome::Outcome;
@@ -75,6 +75,12 @@ impl Deliver for ReloadableEngine {
 impl Decide for ReloadableEngine {
     fn decide(&self, request: &Request) -> Answer {
         self.current().decide(request)
+    }
+}
+
+impl DeliverFetched for ReloadableEngine {
+    fn deliver_fetched(self: Arc<Self>, fetched: Fetched) -> BoxFuture<'static, Handled> {
+        self.current().deliver_fetched(fetched)
     }
 }
 
