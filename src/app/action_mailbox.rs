@@ -78,17 +78,19 @@ impl ActionMailbox {
         // Noted before: a try that is given up on the way leaves it open, too.
         let was_unsure = self.unsure().add(&event.id);
         let asked = self.ask(headers, body).await;
-        let is_sure = match &asked {
+        // Whatever this try says, an earlier one may have stored it.
+        let was_not_seen = match &asked {
             Ok(answer) => answer.status < 500,
-            Err(unanswered) => !unanswered.was_sent && !was_unsure,
+            Err(unanswered) => !unanswered.was_sent,
         };
-        if is_sure {
+        if was_not_seen && !was_unsure {
             self.unsure().remove(&event.id);
         }
         let answer = asked?;
         if !answer.is_success() || answer.said.is_err() {
             return Err(self.not_taken(&answer));
         }
+        self.unsure().remove(&event.id);
         let warning = "an earlier try of this message ended in a fault: the application may hold it unprocessed; in its \
                        console: ActionMailbox::InboundEmail.pending.find_each(&:route_later)";
         let how = "Action Mailbox took it".to_owned();

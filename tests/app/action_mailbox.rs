@@ -96,7 +96,7 @@ async fn a_yes_after_a_fault_comes_with_a_warning() {
         ("after 500", &[Reply::new(500, "text/plain", "")], true),
         ("after no answer", &[Reply::Close], true),
         ("after 401", &[Reply::new(401, "text/plain", "")], false),
-        ("after 500 and 401", &[Reply::new(500, "text/plain", ""), Reply::new(401, "text/plain", "")], false),
+        ("after 500 and 401", &[Reply::new(500, "text/plain", ""), Reply::new(401, "text/plain", "")], true),
     ];
     for (name, before, warned) in rows {
         let (replies, next) = (before.to_vec(), AtomicUsize::new(0));
