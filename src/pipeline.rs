@@ -81,10 +81,9 @@ impl MessageContext {
     }
 }
 
-/// Whose a message is, how that was found, and what the mailbox makes of machine-made mail.
+/// Whose a message is, and how that was found.
 struct Routed {
     route: Result<Route, Unrouted>,
-    screened: Screened,
     steps: Vec<Step>,
 }
 
@@ -210,15 +209,7 @@ impl Engine {
                 let mut routing = trail();
                 let find = || self.routes.find(&message, recipient, &mut routing);
                 let route = self.telemetry.time(TimedStep::Route, find);
-                let own = route.as_ref().map(|route| route.mailbox.screen).unwrap_or_default();
-                let own_screened = screened.under(self.config.screen.with(own));
-                if own_screened != screened {
-                    let mailbox = route.as_ref().map(|route| route.mailbox.name.value.as_str()).unwrap_or_default();
-                    routing.step("screen", "mailbox", own_screened.name(), || {
-                        format!("{mailbox} has a screen of its own")
-                    });
-                }
-                Routed { route, screened: own_screened, steps: routing.into_steps() }
+                Routed { route, steps: routing.into_steps() }
             };
             Ok(MessageContext {
                 routed: envelope.recipients.iter().map(route).collect(),
@@ -301,7 +292,7 @@ impl Engine {
             let detail = "the mailbox has no octet of this message".to_owned();
             return Decided { decision: Decision::Hold { rule: "empty", detail }, destination: None, id: nobodys_id() };
         }
-        if let Screened::SetAside(hit) = &routed.screened {
+        if let Screened::SetAside(hit) = &context.screened {
             let decision = Decision::Ignore { rule: hit.rule, detail: hit.detail.clone() };
             return Decided { decision, destination: None, id: nobodys_id() };
         }
@@ -390,8 +381,7 @@ impl Engine {
         };
         let authentication = context.authentication.get().into_iter().flat_map(|known| known.steps.clone());
         let mut steps = context.screen_steps.clone();
-        // Whose it is does not matter for what is set aside before, unless the mailbox has a say in it.
-        if !matches!(context.screened, Screened::SetAside(_)) || routed.screened != context.screened {
+        if !matches!(context.screened, Screened::SetAside(_)) {
             steps.extend(routed.steps.clone());
         }
         steps.extend(trail.into_steps());

@@ -4,7 +4,6 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::located::Located;
-use super::sections::MailboxScreen;
 
 /// `[[mailbox]]`
 #[derive(Clone, Debug, Deserialize)]
@@ -27,9 +26,6 @@ pub struct MailboxConfig {
     pub(super) action: Vec<CustomAction>,
     /// The name of an `[[app]]`.
     pub app: Located<String>,
-    /// What differs from `[screen]`.
-    #[serde(default)]
-    pub screen: MailboxScreen,
     /// What becomes of a message whose From nobody proves.
     #[serde(default)]
     pub unproven: Unproven,

@@ -76,29 +76,6 @@ pub struct ScreenConfig {
     pub reports: ScreenAction,
 }
 
-impl ScreenConfig {
-    /// The same with what a mailbox says of its own.
-    pub fn with(self, own: MailboxScreen) -> Self {
-        Self {
-            auto_replies: own.auto_replies.unwrap_or(self.auto_replies),
-            bounces: own.bounces.unwrap_or(self.bounces),
-            reports: own.reports.unwrap_or(self.reports),
-        }
-    }
-}
-
-/// `screen` of a mailbox: what differs from `[screen]` for its mail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MailboxScreen {
-    /// Vacation notes and other automatic answers.
-    pub auto_replies: Option<ScreenAction>,
-    /// Bounces.
-    pub bounces: Option<ScreenAction>,
-    /// MDNs and feedback reports.
-    pub reports: Option<ScreenAction>,
-}
-
 /// What becomes of machine-made mail of one class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -52,20 +52,6 @@ impl Screened {
             Self::Allowed(hit) | Self::SetAside(hit) => Some(hit),
         }
     }
-
-    /// The same under another configuration: that of the mailbox whose mail it is.
-    pub fn under(&self, config: ScreenConfig) -> Self {
-        self.hit().map_or(Self::Passed, |hit| judged(config, hit.clone()))
-    }
-
-    /// In one word, for the trail.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Passed => "pass",
-            Self::Allowed(_) => "allowed",
-            Self::SetAside(_) => "hit",
-        }
-    }
 }
 
 /// The table with what the configuration makes of each class.
@@ -92,26 +78,19 @@ impl Screen {
                 trail.step("screen", rule.name, "pass", || rule.seen(&evidence));
                 continue;
             };
+            let is_allowed = self.action(rule.class) == ScreenAction::Deliver;
+            trail.step("screen", rule.name, if is_allowed { "allowed" } else { "hit" }, || detail.clone());
             let hit = ScreenHit { rule: rule.name, source: rule.source, class: rule.class, detail };
-            let screened = judged(self.config, hit);
-            trail.step("screen", rule.name, screened.name(), || {
-                screened.hit().map(|hit| hit.detail.clone()).unwrap_or_default()
-            });
-            return screened;
+            return if is_allowed { Screened::Allowed(hit) } else { Screened::SetAside(hit) };
         }
         Screened::Passed
     }
-}
 
-/// What a configuration makes of a hit.
-fn judged(config: ScreenConfig, hit: ScreenHit) -> Screened {
-    let action = match hit.class {
-        Class::AutoReply => config.auto_replies,
-        Class::Bounce => config.bounces,
-        Class::Report => config.reports,
-    };
-    match action {
-        ScreenAction::Deliver => Screened::Allowed(hit),
-        ScreenAction::Ignore => Screened::SetAside(hit),
+    fn action(&self, class: Class) -> ScreenAction {
+        match class {
+            Class::AutoReply => self.config.auto_replies,
+            Class::Bounce => self.config.bounces,
+            Class::Report => self.config.reports,
+        }
     }
 }

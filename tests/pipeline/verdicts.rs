@@ -172,34 +172,3 @@ fn a_released_copy_goes_through_the_pipeline_again() {
     let event = place.path().join("spool").join(&place.spooled()[0]);
     assert_eq!(std::fs::read(event.join("message.eml")).unwrap(), mail);
 }
-
-#[test]
-fn a_mailbox_may_have_a_screen_of_its_own() {
-    let support =
-        "[[mailbox]]\nname = \"support\"\naddress = \"support@example.com\"\nkey = \"General\"\napp = \"spool\"\n";
-    let mailboxes = format!("{}{support}", spool_config());
-    let delivers = mailboxes.replace("key = ", "screen = { bounces = \"deliver\" }\nkey = ");
-    let ignores =
-        delivers.replace("\"deliver\"", "\"ignore\"").replace("[auth]", "[screen]\nbounces = \"deliver\"\n[auth]");
-    let support = "support@example.com";
-    let away = "Auto-Submitted: auto-replied\r\n";
-    let rows: &[(&str, &str, &str, &str, &str, &str, bool)] = &[
-        ("a bounce", &delivers, "", support, "", "2.0.0 delivered: support message", true),
-        ("a bounce, elsewhere", &delivers, "", REPLY_ADDRESS, "", "2.0.0 ignored: null-sender", false),
-        ("a bounce, nowhere", &delivers, "", "nobody@example.com", "", "2.0.0 ignored: null-sender", false),
-        ("a vacation note", &delivers, JANE, support, away, "2.0.0 ignored: auto-submitted", false),
-        ("a bounce, unlike elsewhere", &ignores, "", support, "", "2.0.0 ignored: null-sender", true),
-        ("a bounce, as everywhere", &ignores, "", REPLY_ADDRESS, "", "2.0.0 delivered: incoming_email reply", false),
-    ];
-    for (name, config, sender, recipient, header, expected, is_own) in rows {
-        eprintln!("row: {name}");
-        let mail = message(header, "text");
-        assert_verdict(config, sender, recipient, &mail, expected);
-        let (sender, recipient) = (format!("--sender={sender}"), format!("--recipient={recipient}"));
-        let explained = Place::new(config).run(&["explain", &sender, &recipient, "-"], &mail);
-        let explained = String::from_utf8(explained.stdout).unwrap();
-        let verdict = expected.split_whitespace().nth(1).unwrap().trim_end_matches(':');
-        assert!(explained.contains(&format!("verdict {verdict}")), "{explained}");
-        assert_eq!(explained.contains("support has a screen of its own"), *is_own, "{explained}");
-    }
-}

@@ -54,12 +54,6 @@ fn doors(config: &Config) -> Vec<Finding> {
                 .to_owned(),
         ));
     }
-    for mailbox in config.mailboxes.iter().filter(|mailbox| mailbox.screen.bounces == Some(ScreenAction::Deliver)) {
-        findings.push(warning(format!(
-            "mailbox {}: screen.bounces = \"deliver\": see to it that its application does not answer bounces",
-            mailbox.name.value
-        )));
-    }
     if config.auth.method == AuthMethod::Off {
         if config.notice.enabled {
             findings.push(warning(
