@@ -89,7 +89,7 @@ fn pipe_writes_nowhere_but_in_its_places() {
     let elsewhere = tempfile::tempdir().unwrap();
     swap_for_a_link(&place.path().join("spool"), &elsewhere);
     process.stdin().write_all(MESSAGE).unwrap();
-    let output = process.output();
+    let output = process.into_output();
     let line = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(75), "{line}");
     assert!(line.starts_with("4.3.5 deferred: app (the message cannot be stored"), "{line}");

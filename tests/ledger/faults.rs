@@ -1,47 +1,15 @@
 //! A ledger that cannot be used: it says so, and says yes to nothing.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use mailhatch::held::{HeldCopy, HeldStore};
-use mailhatch::ledger::{Begin, DeliveryLog, Ledger};
-use mailhatch::mail::{Client, Content, Envelope, Message, Recipient, Sender};
-use mailhatch::state_dir::StateError;
+use mailhatch::ledger::{Begin, DeliveryLog};
 
-use super::{claimed, config, database, id, ledger};
+use super::processes::child_program;
+use super::{claimed, database, held, hold, id, ledger, refused};
 use crate::support::needs;
 use crate::support::parts::namespace;
-
-const MOUNTED: &str = "MAILHATCH_LEDGER_MOUNTED";
-
-async fn refused(ledger: &Ledger, number: u128) -> StateError {
-    match ledger.begin(&id(number)).await {
-        Err(error) => error,
-        Ok(other) => panic!("{number} was begun: {other:?}"),
-    }
-}
-
-fn held(state: &Path) -> HeldStore {
-    HeldStore::new(&config(state, ""))
-}
-
-async fn hold(state: &Path, number: u128, size: usize) -> Result<(), StateError> {
-    let recipient = Recipient::new("in+key@example.com");
-    let (sender, client) = (Sender::Null, Client::default());
-    let envelope = Envelope {
-        sender,
-        recipients: vec![recipient.clone()],
-        client,
-        queue_id: None,
-        origin: mailhatch::mail::Origin::Smtp,
-    };
-    let (id, message) = (id(number), Message::parse(Content::whole(vec![b'x'; size])));
-    let (envelope, recipient, message) = (&envelope, &recipient, &message);
-    held(state)
-        .hold(&HeldCopy { id: &id, verdict: "ignored", rule: "r", detail: "d", envelope, recipient, message })
-        .await
-}
+use crate::support::process::run;
 
 #[tokio::test]
 async fn a_locked_ledger_defers_and_names_who_locks_it() {
@@ -160,80 +128,24 @@ async fn check_tells_what_is_there() {
     assert!(copies == 1 && size >= 10_000, "{copies} {size}");
 }
 
-/// Runs one of the tests below in a mount namespace of its own, with a small file system on the directory.
-fn in_a_small_file_system(test: &str, options: &str, then: &str) {
+/// Gives the child program a small file system of its own, in a mount namespace of its own.
+#[track_caller]
+fn assert_in_a_small_file_system(task: &str, options: &str, then: &str) {
     let directory = tempfile::tempdir().expect("directory");
-    let script = format!("mount -t tmpfs -o {options} none \"$0\" && {then} exec \"$1\" --exact \"$2\" --nocapture");
-    let program = std::env::current_exe().expect("this program");
-    let output = Command::new("unshare")
-        .args([namespace(), "sh", "-c", &script])
-        .args([directory.path(), &program, Path::new(test)])
-        .env(MOUNTED, directory.path())
-        .output()
-        .expect("run");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let script = format!("mount -t tmpfs -o {options} none \"$0\" && {then} exec \"$1\" {task} \"$0\" 0");
+    let mut command = Command::new("unshare");
+    let output = run(command.args([namespace(), "sh", "-c", &script]).args([directory.path(), child_program()]));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-#[needs(mounts)]
+#[needs(crash_points, mounts)]
 #[test]
 fn a_full_disk_defers_and_loses_nothing() {
-    in_a_small_file_system("ledger::faults::on_a_full_disk", "size=1m", "");
+    assert_in_a_small_file_system("full-disk", "size=1m", "");
 }
 
-#[tokio::test]
-async fn on_a_full_disk() {
-    let Ok(state) = std::env::var(MOUNTED) else { return };
-    let state = Path::new(&state);
-    let ledger = ledger(state);
-    let before = claimed(&ledger, 0).await;
-    hold(state, 0, 100).await.expect("held");
-    let error = hold(state, 1, 2_000_000).await.expect_err("too much");
-    assert!(error.full && error.detail.contains("free space"), "{error}");
-    assert_eq!(held(state).list().await.expect("list").records.len(), 1, "half a copy is none");
-
-    let filler = state.join("filler");
-    while fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(&filler)
-        .and_then(|mut f| std::io::Write::write_all(&mut f, &[0; 4096]))
-        .is_ok()
-    {}
-    // The log has room left over for a while.
-    let mut number = 1;
-    let error = loop {
-        match ledger.begin(&id(number)).await {
-            Ok(Begin::New(claim)) => drop(claim),
-            Ok(other) => panic!("{other:?}"),
-            Err(error) => break error,
-        }
-        number += 1;
-    };
-    assert!(error.full && error.detail.contains("disk is full"), "{error}");
-    let unrecorded = ledger.finish(before).await.expect_err("not recorded");
-    assert!(unrecorded.0.full, "{unrecorded}");
-    assert!(matches!(ledger.begin(&id(0)).await, Ok(Begin::Delivered(_))), "not handed over twice");
-    ledger.first_refusal(&id(1)).await.expect_err("full");
-
-    fs::remove_file(filler).expect("freed");
-    ledger.settle().await.expect("recorded");
-    drop(claimed(&ledger, number).await);
-    assert!(matches!(super::ledger(state).begin(&id(0)).await, Ok(Begin::Delivered(_))), "recorded at the next chance");
-    hold(state, 1, 100).await.expect("held");
-}
-
-#[needs(mounts)]
+#[needs(crash_points, mounts)]
 #[test]
 fn a_read_only_disk_defers() {
-    in_a_small_file_system("ledger::faults::on_a_read_only_disk", "size=1m", "mount -o remount,ro none \"$0\" &&");
-}
-
-#[tokio::test]
-async fn on_a_read_only_disk() {
-    let Ok(state) = std::env::var(MOUNTED) else { return };
-    let ledger = ledger(Path::new(&state));
-    let error = refused(&ledger, 1).await;
-    assert!(error.detail.contains("mount it writable"), "{error}");
-    hold(Path::new(&state), 1, 100).await.expect_err("read-only");
+    assert_in_a_small_file_system("read-only-disk", "size=1m", "mount -o remount,ro none \"$0\" &&");
 }

@@ -6,8 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -17,7 +16,9 @@ use support::bad_messages::bad_messages;
 use support::config::{BASE, REPLY_ADDRESS, SPOOL};
 use support::http_server::{HttpServer, Reply};
 use support::name_server::{NameServer, Zone};
-use support::service::{MAILHATCH, Place, Service, stuffed};
+use support::process::Process;
+use support::service::{Place, Service, stuffed};
+use support::wait::LIMIT;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -112,9 +113,7 @@ fn webhook(config: &str, server: &HttpServer) -> Place {
     let app = SPOOL
         .replace("kind = \"spool\"\npath = \"{dir}/spool\"", "kind = \"webhook\"\nsecret_file = \"{dir}/secret\"\nURL");
     let place = Place::new(&format!("{config}{}", app.replace("URL", &format!("url = \"{}\"", server.url()))));
-    let secret = place.path().join("secret");
-    std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    place.write_secret("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     place
 }
 
@@ -211,17 +210,13 @@ fn peak_of_one_pipe_process() {
         let mail = place.path().join("mail");
         std::fs::write(&mail, large_message(1, size.max(1024))).unwrap();
         // Looked at until it ends: the peak is known from the last look.
-        let mut child = Command::new(MAILHATCH)
-            .arg("--config")
-            .arg(place.config())
-            .args(["pipe", &format!("--recipient={REPLY_ADDRESS}")])
-            .stdin(std::fs::File::open(&mail).unwrap())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let status = format!("/proc/{}/status", child.id());
-        let mut peak = 0_u32;
-        while child.try_wait().unwrap().is_none() {
+        let mut command = place.command(&["pipe", &format!("--recipient={REPLY_ADDRESS}")]);
+        command.stdin(std::fs::File::open(&mail).unwrap()).stdout(Stdio::null());
+        let mut process = Process::start(&mut command);
+        let status = format!("/proc/{}/status", process.id());
+        let (mut peak, started) = (0_u32, Instant::now());
+        while process.ended().is_none() {
+            assert!(started.elapsed() < LIMIT, "pipe has no end");
             let text = std::fs::read_to_string(&status).unwrap_or_default();
             let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
             peak = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(peak).max(peak);

@@ -88,7 +88,7 @@ fn a_standard_input_that_does_not_end_is_given_up() {
     let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()));
     // Held open and never written to.
     let input = process.stdin();
-    let output = process.output();
+    let output = process.into_output();
     drop(input);
     assert_eq!(output.status.code(), Some(75));
     assert!(first_line(&output).starts_with("4.4.7 "), "{}", first_line(&output));

@@ -1,5 +1,8 @@
 //! What the tests need, and what `MAILHATCH_REQUIRE` says must be here.
 
+use std::fs;
+use std::path::Path;
+
 use crate::support::parts::{REQUIRE, missing, required};
 
 #[test]
@@ -15,4 +18,43 @@ fn the_list_of_setup_sh_is_read() {
         assert!(missing(part).is_ok(), "{part}");
     }
     assert!(missing("opendkim-tools").is_err(), "a package is not a part");
+}
+
+/// What a test must not do itself: such a wait has no end, such a test passes without testing or counts its children.
+const NOT_BY_HAND: &[(&str, &str)] = &[
+    (
+        ".spawn()",
+        "start a program with support::process::Process: it is killed with the test, and waits for it have an end",
+    ),
+    (".output()", "run a program with support::process::run or run_with_input"),
+    (".status()", "run a program with support::process::run or run_with_input"),
+    (".wait_with_output(", "use support::process::Process::into_output"),
+    ("current_exe(", "give the child a program of its own, as tests/ledger/process.rs"),
+    ("MAILHATCH_CORPUS\")", "use support::parts::corpus in a test with #[needs(corpus)]"),
+];
+
+#[test]
+fn no_test_waits_without_an_end_or_looks_by_itself_what_is_here() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") && !is_the_place_for_it(&path) {
+                let text = fs::read_to_string(&path).unwrap();
+                for (number, line) in text.lines().enumerate() {
+                    let by_hand = NOT_BY_HAND.iter().filter(|(words, _)| line.contains(words));
+                    found.extend(
+                        by_hand.map(|(words, better)| format!("{}:{}: {words}: {better}", path.display(), number + 1)),
+                    );
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+fn is_the_place_for_it(path: &Path) -> bool {
+    ["support/process.rs", "support/parts.rs", "requirements/mod.rs"].iter().any(|place| path.ends_with(place))
 }

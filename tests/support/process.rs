@@ -65,7 +65,7 @@ impl Process {
 
     /// Waits for its end; gives what it wrote to the pipes that it has.
     #[track_caller]
-    pub fn output(mut self) -> Output {
+    pub fn into_output(mut self) -> Output {
         let (stdout, stderr) = (collect(self.child.stdout.take()), collect(self.child.stderr.take()));
         let status = self.wait();
         let whole = |pipe: Receiver<Vec<u8>>| {
@@ -125,7 +125,7 @@ impl Lines {
 /// Runs a command to its end, with an empty standard input.
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
-    Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())).output()
+    Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())).into_output()
 }
 
 /// Runs a command to its end, with this on its standard input.
@@ -135,7 +135,7 @@ pub fn run_with_input(command: &mut Command, input: &[u8]) -> Output {
     let (mut stdin, input) = (process.stdin(), input.to_vec());
     // A child that ends without reading closes the pipe: its own business.
     thread::spawn(move || stdin.write_all(&input));
-    process.output()
+    process.into_output()
 }
 
 /// Runs a command that must succeed.
