@@ -1,9 +1,10 @@
 //! What the tests need, and what `MAILHATCH_REQUIRE` says must be here.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::support::parts::{REQUIRE, missing, required};
+use crate::support::parts::{REQUIRE, missing, names, required};
 
 #[test]
 fn what_is_required_is_here() {
@@ -15,9 +16,19 @@ fn what_is_required_is_here() {
 #[test]
 fn the_list_of_setup_sh_is_read() {
     for part in ["dovecot", "opendkim", "openssl", "postfix", "prometheus", "python3", "root", "corpus", "mounts"] {
-        assert!(missing(part).is_ok(), "{part}");
+        assert!(names().contains(part) && missing(part).is_ok(), "{part}");
     }
     assert!(missing("opendkim-tools").is_err(), "a package is not a part");
+}
+
+#[test]
+fn ci_requires_every_part() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/run")).unwrap();
+    let lines =
+        text.lines().filter_map(|line| line.trim().trim_start_matches("export ").strip_prefix("MAILHATCH_REQUIRE"));
+    let required: BTreeSet<&str> =
+        lines.flat_map(|line| line.trim_start_matches(['+', '=']).split(',')).filter(|name| !name.is_empty()).collect();
+    assert_eq!(required, names(), ".ci/run on the left, tests/setup.sh and tests/support/parts.rs on the right");
 }
 
 /// What a test must not do itself: such a wait has no end, such a test passes without testing or counts its children.

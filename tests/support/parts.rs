@@ -3,6 +3,7 @@
 //! A part is a word in the third column of the list in `tests/setup.sh` (all its programs must be there), or one of
 //! [`OTHERS`]. Read when the tests are compiled, by `tests/needs`, and again when they run: std only.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -58,6 +59,11 @@ pub fn missing(part: &str) -> Result<Option<String>, String> {
     }
     let absent: Vec<&str> = programs.into_iter().filter(|program| find(program).is_none()).collect();
     Ok((!absent.is_empty()).then(|| format!("{} not found (tests/setup.sh installs it)", absent.join(", "))))
+}
+
+/// All parts, each once.
+pub fn names() -> BTreeSet<&'static str> {
+    programs().map(|(_, part)| part).chain(OTHERS.iter().map(|(name, _)| *name)).collect()
 }
 
 /// Whether `MAILHATCH_REQUIRE` names it.

@@ -3,16 +3,18 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use super::{Imap, PASSWORD, USER, free_ports, make_certificate, wait_for_port};
+use crate::support::process::{Process, run};
 
 /// A running Dovecot.
 pub struct Dovecot {
     dir: TempDir,
-    master: Child,
+    master: Process,
     imap: u16,
     imaps: u16,
 }
@@ -67,15 +69,14 @@ impl Dovecot {
 
     /// Ends every session of the user.
     pub fn kick(&self) {
-        let done =
-            Command::new("doveadm").arg("-c").arg(self.path("dovecot.conf")).args(["kick", USER]).output().unwrap();
+        let done = run(Command::new("doveadm").arg("-c").arg(self.path("dovecot.conf")).args(["kick", USER]));
         assert!(done.status.success() || done.status.code() == Some(68), "{done:?}");
     }
 
     /// The ids of the processes that serve sessions of IMAP.
     pub fn sessions(&self) -> Vec<i32> {
         let master = self.master.id();
-        let found = Command::new("pgrep").args(["-P", &master.to_string(), "-x", "imap"]).output().unwrap();
+        let found = run(Command::new("pgrep").args(["-P", &master.to_string(), "-x", "imap"]));
         String::from_utf8(found.stdout).unwrap().lines().map(|line| line.parse().unwrap()).collect()
     }
 
@@ -117,19 +118,18 @@ impl Dovecot {
 }
 
 /// Ends with the thread that started it.
-fn start(dir: &Path) -> Child {
-    Command::new("setpriv")
-        .args(["--pdeathsig", "TERM", "dovecot", "-F", "-c"])
-        .arg(dir.join("dovecot.conf"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+fn start(dir: &Path) -> Process {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "dovecot", "-F", "-c"]).arg(dir.join("dovecot.conf"));
+    Process::start(command.stdin(Stdio::null()).stdout(Stdio::null()))
 }
 
-fn end(master: &mut Child) {
-    let _ = Command::new("kill").arg(master.id().to_string()).status();
-    let _ = master.wait();
+/// Its children end with it only where it can tell them.
+fn end(master: &mut Process) {
+    if master.ended().is_none() {
+        master.signal(Signal::SIGTERM);
+        master.wait();
+    }
 }
 
 impl Drop for Dovecot {

@@ -7,34 +7,20 @@ pub mod dovecot;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 pub use client::Imap;
 pub use dovecot::Dovecot;
+
+pub use crate::support::wait::{LIMIT, wait_for};
 
 /// The user of every mailbox, and its password.
 pub const USER: &str = "joe";
 pub const PASSWORD: &str = "hush hush";
 
-/// How long anything may take before a test gives up; only a failing test waits so long.
-pub const LIMIT: Duration = Duration::from_secs(120);
-
 /// Ports that nobody listens on at this moment.
 pub fn free_ports<const N: usize>() -> [u16; N] {
     let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())
-}
-
-/// Waits until something is there.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let limit = Instant::now() + LIMIT;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < limit, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Waits until a server listens.
