@@ -10,6 +10,7 @@ use crate::service::{INCOMING, Site, Variant, message, message_with, over_lmtp_a
 use crate::support::name_server::{NameServer, Zone};
 use crate::support::needs;
 use crate::support::postfix::Postfix;
+use crate::support::process::succeed;
 use crate::support::submission::{Client, REMOTE, Submission};
 
 /// Not the address that the SPF record below names.
@@ -143,12 +144,11 @@ fn every_forged_result_that_would_be_believed_is_removed_by_the_recipe() {
     // What is another server's stays.
     let other = "Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=jane@example.org\r\n";
     send("other", &other.repeat(2));
-    let held = site.mailhatch(&["held", "list"]).output().unwrap();
-    let held = String::from_utf8(held.stdout).unwrap();
-    let texts: Vec<String> = held
+    let texts: Vec<String> = site
+        .held()
         .lines()
         .map(|line| {
-            let shown = site.mailhatch(&["held", "show", "--raw", &line[..32]]).output().unwrap();
+            let shown = succeed(&mut site.mailhatch(&["held", "show", "--raw", &line[..32]]));
             String::from_utf8_lossy(&shown.stdout).into_owned()
         })
         .collect();
