@@ -10,10 +10,12 @@ PACKAGING_PAGES := $(addprefix $(PACKAGING_TARGET)/,mailhatch.8.gz mailhatch-pos
 .PHONY: deb rpm test-packaging packaging-binary
 
 deb: packaging-binary $(PACKAGING_PAGES) $(PACKAGING_TARGET)/third-party-notices.gz
+	packaging/stage deb $(PACKAGING_BINARY) $(PACKAGING_TARGET)/deb
 	command -v cargo-deb >/dev/null || $(CARGO) install --locked cargo-deb
 	$(CARGO) deb --no-build --profile $(PACKAGING_PROFILE) --output $(PACKAGING_TARGET)/
 
 rpm: packaging-binary $(PACKAGING_PAGES) $(PACKAGING_TARGET)/third-party-notices.gz
+	packaging/stage rpm $(PACKAGING_BINARY) $(PACKAGING_TARGET)/rpm
 	command -v cargo-generate-rpm >/dev/null || $(CARGO) install --locked cargo-generate-rpm
 	$(CARGO) generate-rpm --profile $(PACKAGING_PROFILE) --output $(PACKAGING_TARGET)/
 
