@@ -1,14 +1,14 @@
 //! A site whose state belongs to a user of its own, and the others around it.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use crate::support::config::{BASE, SPOOL};
-use crate::support::service::{MAILHATCH, Place};
+use crate::support::process::{run, run_with_input};
+use crate::support::service::Place;
 
 /// The service's user and its group: nobody.
 pub const SERVICE: u32 = 65534;
@@ -71,19 +71,8 @@ impl Site {
 
     pub fn pipe_message(&self, recipient: &str, message: &[u8]) -> Output {
         let recipient = format!("--recipient={recipient}");
-        let mut child = Command::new(MAILHATCH)
-            .arg("--config")
-            .arg(self.place.config())
-            .args(["pipe", "--sender=jane@example.org", &recipient])
-            .uid(SERVICE)
-            .gid(SERVICE)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(message).unwrap();
-        child.wait_with_output().unwrap()
+        let mut command = self.place.command(&["pipe", "--sender=jane@example.org", &recipient]);
+        run_with_input(command.uid(SERVICE).gid(SERVICE), message)
     }
 
     /// A shell script as the service's user, in the state directory.
@@ -116,7 +105,7 @@ impl Site {
 pub fn shell(user: u32, group: u32, directory: &Path, script: &str, argument: &Path) -> Output {
     let mut command = Command::new("sh");
     command.args(["-ec", script, "sh"]).arg(argument).current_dir(directory).uid(user).gid(group);
-    command.output().unwrap()
+    run(&mut command)
 }
 
 pub fn lossy(bytes: &[u8]) -> String {

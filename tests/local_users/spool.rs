@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use super::site::{MESSAGE, OTHER, SERVICE, Site, lossy, shell};
 use crate::support::config::REPLY_ADDRESS;
 use crate::support::needs;
+use crate::support::process::Process;
 
 /// The group of the spool's readers; the service's user is not one of them.
 const READERS: u32 = 65532;
@@ -72,20 +73,14 @@ fn a_reader_cannot_swap_what_is_being_written() {
     let site = site_with_readers(0o2770);
     let script = "while test ! -e stop; do for t in .tmp-* .staging/.tmp-*; do \
                   if test -d \"$t\" && mv \"$t\" stolen; then ln -s \"$1\" \"$t\"; fi; done; done";
-    let mut swapping = Command::new("sh")
-        .args(["-c", script, "sh"])
-        .arg(site.state())
-        .current_dir(spool(&site))
-        .uid(OTHER)
-        .gid(READERS)
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh"]).arg(site.state()).current_dir(spool(&site)).uid(OTHER).gid(READERS);
+    let mut swapping = Process::start(command.stderr(Stdio::null()));
     let message =
         [MESSAGE, &b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\r\n".repeat(500_000)].concat();
     let output = site.pipe_message(REPLY_ADDRESS, &message);
     fs::write(spool(&site).join("stop"), "").unwrap();
-    swapping.wait().unwrap();
+    swapping.wait();
     assert_eq!(fs::metadata(site.state()).unwrap().mode() & 0o777, 0o750, "its rights were changed: {output:?}");
     assert!(lossy(&output.stdout).starts_with("2.0.0 delivered"), "{output:?}");
     let name = site.place.spooled().into_iter().find(|name| name.len() == 32).expect("an entry");
