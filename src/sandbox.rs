@@ -105,6 +105,9 @@ impl Sandbox {
     }
 
     /// Whether a configuration that was read again has all its places within the sandbox; it cannot be left.
+    ///
+    /// # Errors
+    /// A place lies outside: the error shows the line, and says to restart.
     pub fn admits(&self, config: &Config) -> Result<(), ConfigError> {
         if !matches!(self.writing, Part::Closed) {
             return Ok(());

@@ -123,6 +123,9 @@ impl AppError {
 }
 
 /// The answer as a log line or a reply may show it: an application may repeat the key in what it says.
+///
+/// # Errors
+/// The application's own error, with the key hidden.
 pub fn hide_key(key: &Key, answer: Result<Answer, AppError>) -> Result<Answer, AppError> {
     let hidden = |text: String| key.hide_in(&text);
     match answer {

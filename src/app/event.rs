@@ -32,6 +32,9 @@ pub struct Event {
 
 impl Event {
     /// Writes the event as JSON (DESIGN section 2.5), with these parts beside the header.
+    ///
+    /// # Errors
+    /// `out` does not take it, or a part of the message that is in a file cannot be read.
     pub fn write_json(&self, parts: &[EventPart], out: &mut dyn Write) -> io::Result<()> {
         EventJson::new(self, parts).write(out)
     }

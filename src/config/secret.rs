@@ -21,6 +21,9 @@ impl Secret {
     }
 
     /// Reads a secret file; one trailing line end is not part of the secret. The error says what to do.
+    ///
+    /// # Errors
+    /// It cannot be read, is open to others, or is too large for a secret.
     pub fn read(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let file = std::fs::File::open(path).map_err(|error| format!("{shown}: {error}"))?;

@@ -56,6 +56,9 @@ pub(super) enum Accepted {
 impl Listener {
     /// Binds an address; must be called within a tokio runtime. A Unix socket that a dead process left is replaced, and gets
     /// `mode`: 0660 with a group that Postfix's user is in keeps all others out.
+    ///
+    /// # Errors
+    /// The address is taken, is not ours to take, or is port 25, which is Postfix's.
     pub fn bind(address: &ListenAddress, mode: u32) -> Result<Self, ListenError> {
         match address {
             ListenAddress::Tcp(address) if address.port() == 25 => Err(ListenError::Port25(*address)),
@@ -68,12 +71,18 @@ impl Listener {
     }
 
     /// A TCP socket that systemd bound.
+    ///
+    /// # Errors
+    /// The runtime does not take it.
     pub fn from_tcp(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         Ok(Self { socket: Socket::Tcp(TcpListener::from_std(listener)?), path: None })
     }
 
     /// A Unix socket that systemd bound.
+    ///
+    /// # Errors
+    /// The runtime does not take it.
     pub fn from_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         Ok(Self { socket: Socket::Unix(UnixListener::from_std(listener)?), path: None })

@@ -14,6 +14,9 @@ use crate::verdict::{Status, Verdict};
 ///
 /// Line ends become CRLF if the first line ends with LF alone: the event's id and DKIM's body hash must not depend on
 /// whether master.cf says `eol=\r\n`. An empty input is an error: Postfix never hands over an empty message.
+///
+/// # Errors
+/// The input breaks off or is empty, or what is over `limit` cannot be kept.
 pub fn read_message(input: &mut dyn Read, limit: u64, overflow_directory: &Path) -> io::Result<Content> {
     let mut message = ContentBuilder::new(limit, overflow_directory);
     let mut buffer = vec![0; 64 * 1024];

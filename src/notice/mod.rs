@@ -108,6 +108,9 @@ pub struct Notifier {
 
 impl Notifier {
     /// Reads the addresses of the configuration; connects to nothing.
+    ///
+    /// # Errors
+    /// `notice.from` is not a mailbox, or `notice.smtp` not an address: the error shows the line.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let notice = &config.notice;
         let from = notice.from(&config.hostname);
@@ -128,6 +131,9 @@ impl Notifier {
 
     /// Writes the notice if it may be written, at most once for an event. The sender is examined only if everything cheaper
     /// says yes.
+    ///
+    /// # Errors
+    /// The notice cannot be handed over now, or nobody knows whether it may be: the message is deferred, and tried again with the same event.
     pub async fn notify(
         &self,
         rejected: Rejected<'_>,

@@ -89,6 +89,9 @@ struct Mailbox {
 
 impl Routes {
     /// Reads the address patterns and action patterns of a configuration.
+    ///
+    /// # Errors
+    /// A pattern is not valid, or a mailbox could never be found: the error shows the line.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let (mut mailboxes, mut compiled) = (Vec::new(), Compiled::default());
         let (mut patterns, mut replies) = (PatternIndex::default(), ReplyIndex::default());
@@ -127,6 +130,9 @@ impl Routes {
     /// Whose the message is for one recipient (DESIGN section 2.3): sources in order, inside a source the addresses in the
     /// order of the message, for an address the mailboxes in the order of the configuration. The first match ends the
     /// search, also if its key has none of the mailbox's forms.
+    ///
+    /// # Errors
+    /// No mailbox is found, or the one that is found knows no action for the key.
     pub fn find(&self, message: &Message, recipient: &Recipient, trail: &mut Trail) -> Result<Route, Unrouted> {
         for stage in &self.stages {
             let name = stage.source.name();

@@ -79,6 +79,9 @@ pub struct Metrics {
 
 impl Metrics {
     /// All numbers at zero.
+    ///
+    /// # Errors
+    /// Two metrics have one name: a mistake in this file.
     pub fn new() -> Result<Self, prometheus::Error> {
         let metrics = Self::register(Registry::new())?;
         for step in TimedStep::ALL {
@@ -257,6 +260,9 @@ impl Metrics {
     }
 
     /// All numbers in Prometheus' text format.
+    ///
+    /// # Errors
+    /// A metric has no sample or a label that is not valid: a mistake in this file.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;

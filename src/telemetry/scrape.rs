@@ -32,11 +32,17 @@ pub struct MetricsListener(TcpListener);
 
 impl MetricsListener {
     /// Binds `listen.metrics`.
+    ///
+    /// # Errors
+    /// The address is taken, or is not ours to take.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         TcpListener::bind(address).await.map(Self)
     }
 
     /// Where it listens: port 0 becomes a real one.
+    ///
+    /// # Errors
+    /// The system does not say.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
