@@ -25,10 +25,8 @@ use mailhatch::event_id::{EventId, MessageDigest};
 use mailhatch::mail::{Client, Content, Envelope, Message, Recipient, Sender};
 use mailhatch::route::{Key, Matched, Route};
 
-/// The bytes 0 to 31: GitLab's secret file.
-pub const GITLAB_SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-/// Any webhook's secret file.
-pub const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+use crate::support::config::{GITLAB_SECRET, WEBHOOK_SECRET};
+
 /// A reply key.
 pub const KEY: &str = "59d8df8370b7e95c5a49fbf86aeb2c93";
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::app::GITLAB_SECRET;
+use crate::support::config::GITLAB_SECRET;
 use crate::support::http_server::{HttpServer, Reply, unused_address};
 use crate::support::name_server::{NameServer, Zone};
 use crate::support::process::run;

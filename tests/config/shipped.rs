@@ -9,6 +9,7 @@ use mailhatch::config::{
 };
 
 use crate::app::write_file;
+use crate::support::config::{GITLAB_SECRET, WEBHOOK_SECRET, secret_of};
 
 const SHIPPED: &str = include_str!("../../packaging/mailhatch.toml");
 const MAN_PAGE: &str = include_str!("../../packaging/man/mailhatch.toml.5");
@@ -95,10 +96,10 @@ fn the_shipped_file_shows_the_defaults() {
 #[test]
 fn the_shipped_file_shows_the_defaults_of_each_application() {
     let directory = tempfile::tempdir().unwrap();
-    write_file(directory.path(), "gitlab.secret", crate::app::GITLAB_SECRET.as_bytes());
+    write_file(directory.path(), "gitlab.secret", GITLAB_SECRET.as_bytes());
     // What a webhook takes, the others take, too.
     for name in ["webhook", "redmine", "chatwoot", "discourse"] {
-        write_file(directory.path(), &format!("{name}.secret"), crate::app::WEBHOOK_SECRET.as_bytes());
+        write_file(directory.path(), &format!("{name}.secret"), WEBHOOK_SECRET.as_bytes());
     }
     let apps = |keep: &dyn Fn(&str) -> bool| {
         let text = switched_on(keep).replace("/etc/mailhatch", &directory.path().display().to_string());
@@ -152,8 +153,7 @@ fn keys_of_the_types() -> Keys {
     }
     for kind in named(&error(&REST.replace("KIND", "zzz"))) {
         let directory = tempfile::tempdir().unwrap();
-        let secret = if kind == "gitlab" { crate::app::GITLAB_SECRET } else { crate::app::WEBHOOK_SECRET };
-        let secret = write_file(directory.path(), "secret", secret.as_bytes());
+        let secret = write_file(directory.path(), "secret", secret_of(&kind).as_bytes());
         let mut text =
             REST.replace("KIND", &kind) + &format!("secret_file = {:?}\nzzz = 1\n", secret.display().to_string());
         // What this kind does not have stands before the mistake that is looked for.

@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::mail::MESSAGE_SIZE;
+use crate::support::config::{GITLAB_SECRET, WEBHOOK_SECRET};
 use crate::support::http_server::{HttpServer, Reply};
 use crate::support::name_server::{Fault, NameServer, Zone};
 use crate::support::postfix::{USER, chown};
@@ -45,9 +46,6 @@ pub struct Site {
     names: NameServer,
     untrusted: HttpServer,
 }
-
-const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-const GITLAB_SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// Enough for all that a campaign holds, little enough to be filled in no time.
 const DISK: &str = "size=160m";

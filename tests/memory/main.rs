@@ -110,11 +110,7 @@ fn much_at_once_into_a_webhook() {
 }
 
 fn webhook(config: &str, server: &HttpServer) -> Place {
-    let app = SPOOL
-        .replace("kind = \"spool\"\npath = \"{dir}/spool\"", "kind = \"webhook\"\nsecret_file = \"{dir}/secret\"\nURL");
-    let place = Place::new(&format!("{config}{}", app.replace("URL", &format!("url = \"{}\"", server.url()))));
-    place.write_secret("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    place
+    Place::with_http_app(config, "webhook", server.url())
 }
 
 /// Each message another one, from 500 domains, to a webhook, its sender checked: 100,000, or as many as MESSAGES says.

@@ -6,7 +6,6 @@
 use std::os::unix::process::ExitStatusExt;
 
 use super::*;
-use crate::app::WEBHOOK_SECRET;
 use crate::support::http_server::{HttpServer, Reply};
 use crate::support::needs;
 use crate::support::service::Lmtp;
@@ -45,14 +44,7 @@ fn server(app: App) -> HttpServer {
 }
 
 fn place(server: &HttpServer) -> Place {
-    let place = Place::new(&format!(
-        "{BASE}[[mailbox]]\nname = \"incoming_email\"\naddress = \"incoming+%{{key}}@gitlab.example.com\"\n\
-         actions = \"gitlab\"\napp = \"app\"\n\
-         [[app]]\nname = \"app\"\nkind = \"webhook\"\nurl = \"{}\"\nsecret_file = \"{{dir}}/secret\"\n",
-        server.url()
-    ));
-    place.write_secret("secret", WEBHOOK_SECRET);
-    place
+    Place::with_http_app(BASE, "webhook", server.url())
 }
 
 fn keys(server: &HttpServer) -> Vec<String> {

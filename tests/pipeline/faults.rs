@@ -2,8 +2,7 @@
 //! never taken for delivered, and arrives once when the fault is gone.
 
 use super::*;
-use crate::app::{GITLAB_SECRET, WEBHOOK_SECRET};
-use crate::support::config::REPLY_KEY;
+use crate::support::config::{REPLY_KEY, http_app, secret_of};
 use crate::support::http_server::{Fault, HttpServer, Reply, Request};
 use crate::support::wait::wait_for;
 
@@ -28,7 +27,7 @@ impl Site {
     /// `limits` are lines of `[limits]`, `app` of `[[app]]`.
     fn start(way: Way, kind: &'static str, url: &str, limits: &'static str, app: &str) -> Self {
         let place = Place::new("");
-        place.write_secret("secret", if kind == "gitlab" { GITLAB_SECRET } else { WEBHOOK_SECRET });
+        place.write_secret("secret", secret_of(kind));
         let mut site = Self { kind, limits, service: None, place: Some(place) };
         site.configure(url, app);
         if way == Way::Lmtp {
@@ -43,12 +42,7 @@ impl Site {
 
     fn configure(&self, url: &str, app: &str) {
         let Self { kind, limits, .. } = self;
-        self.place().configure(&format!(
-            "{BASE}[limits]\n{limits}\n\
-             [[mailbox]]\nname = \"incoming_email\"\naddress = \"incoming+%{{key}}@gitlab.example.com\"\n\
-             actions = \"gitlab\"\napp = \"app\"\n\
-             [[app]]\nname = \"app\"\nkind = \"{kind}\"\nurl = \"{url}\"\nsecret_file = \"{{dir}}/secret\"\n{app}\n"
-        ));
+        self.place().configure(&format!("{BASE}[limits]\n{limits}\n{}", http_app(kind, url, app)));
     }
 
     /// Another configuration for the process that runs.

@@ -7,7 +7,6 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::app::WEBHOOK_SECRET;
 use crate::support::http_server::{HttpServer, Reply};
 use crate::support::process::Process;
 
@@ -51,12 +50,7 @@ impl Locking {
     }
 
     fn place(&self) -> Place {
-        let place = Place::new(&format!(
-            "{BASE}[[mailbox]]\nname = \"incoming_email\"\naddress = \"incoming+%{{key}}@gitlab.example.com\"\n\
-             app = \"app\"\n[[app]]\nname = \"app\"\nkind = \"webhook\"\nurl = \"{}\"\nsecret_file = \"{{dir}}/secret\"\n",
-            self.server.url()
-        ));
-        place.write_secret("secret", WEBHOOK_SECRET);
+        let place = Place::with_http_app(BASE, "webhook", self.server.url());
         *self.ledger.lock().unwrap() = place.path().join("state/ledger.sqlite");
         place
     }

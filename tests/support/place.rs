@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+use super::config::{http_app, secret_of};
 use super::process::run_with_input;
 
 /// The binary under test.
@@ -20,6 +21,13 @@ impl Place {
     /// Writes the configuration; `spool/` is there.
     pub fn new(config: &str) -> Self {
         Self::in_directory(tempfile::Builder::new().prefix("mh-").tempdir().unwrap(), config)
+    }
+
+    /// With an application over HTTP, and its secret; `base` is the rest of the configuration.
+    pub fn with_http_app(base: &str, kind: &str, url: &str) -> Self {
+        let place = Self::new(&format!("{base}{}", http_app(kind, url, "")));
+        place.write_secret("secret", secret_of(kind));
+        place
     }
 
     /// The same in memory where the system has such a place: for very many messages, each of which is synced.
