@@ -13,11 +13,11 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::Options;
 use crate::lmtp::{Lmtp, message};
-use crate::name_server::{NameServer, Zone};
 use crate::place::{Kind, RECIPIENT, Setup};
 use crate::process::run;
 use crate::report::{Report, at_most, median};
 use crate::servers::{self, Target};
+use crate::support::name_server::{NameServer, Zone};
 
 const CLIENT: &str = "ADDR=8.8.4.4 NAME=mail.example.org HELO=mail.example.org";
 

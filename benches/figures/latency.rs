@@ -1,7 +1,5 @@
 //! How long a mail waits in mailhatch at low load.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -10,6 +8,7 @@ use crate::lmtp::{Lmtp, message};
 use crate::place::{Kind, RECIPIENT, Setup};
 use crate::postfix::Postfix;
 use crate::report::{Report, at_most, percentile};
+use crate::support::dialogue::Dialogue;
 use crate::webhook::Application;
 use crate::{Options, servers};
 
@@ -113,43 +112,22 @@ fn through_postfix(options: &Options, report: &mut Report, application: &Applica
 }
 
 /// An SMTP client that sees when its mail was accepted.
-struct Smtp {
-    stream: BufReader<TcpStream>,
-}
+struct Smtp(Dialogue);
 
 impl Smtp {
     fn connect(port: u16) -> Self {
-        let mut client = Self { stream: BufReader::new(TcpStream::connect(("127.0.0.1", port)).unwrap()) };
-        client.stream.get_ref().set_nodelay(true).unwrap();
-        client.expect("220");
-        client.say("EHLO client.example.org\r\n", "250");
+        let mut client = Self(Dialogue::tcp(("127.0.0.1", port)).unwrap());
+        client.0.expect("220");
+        client.0.command("EHLO client.example.org", "250");
         client
     }
 
     fn send(&mut self, number: u64) -> Instant {
-        self.say("MAIL FROM:<jane@example.org>\r\n", "250");
-        self.say("RCPT TO:<incoming+0123456789abcdef@hatch.test>\r\n", "250");
-        self.say("DATA\r\n", "354");
-        let text = message(number, 4096);
-        self.stream.get_mut().write_all(&text).unwrap();
-        self.expect("250");
+        self.0.command("MAIL FROM:<jane@example.org>", "250");
+        self.0.command("RCPT TO:<incoming+0123456789abcdef@hatch.test>", "250");
+        self.0.command("DATA", "354");
+        self.0.write(&message(number, 4096)).unwrap();
+        self.0.expect("250");
         Instant::now()
-    }
-
-    fn say(&mut self, command: &str, code: &str) {
-        self.stream.get_mut().write_all(command.as_bytes()).unwrap();
-        self.expect(code);
-    }
-
-    fn expect(&mut self, code: &str) {
-        let mut line = String::new();
-        loop {
-            line.clear();
-            self.stream.read_line(&mut line).unwrap();
-            assert!(line.starts_with(code), "{code} expected: {line}");
-            if line.as_bytes().get(3) != Some(&b'-') {
-                return;
-            }
-        }
     }
 }

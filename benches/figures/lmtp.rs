@@ -1,41 +1,35 @@
 //! Load generators: Postfix's smtp-source, and an LMTP client of our own where smtp-source cannot say what is needed.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::place::RECIPIENT;
+use crate::support::dialogue::Dialogue;
+use crate::support::process::run;
 
 /// Sends messages by Postfix's smtp-source over kept connections; gives the time it took.
 pub fn smtp_source(socket: &Path, sessions: usize, octets: usize, messages: usize) -> Duration {
     let started = Instant::now();
-    let output = Command::new("smtp-source")
+    let mut command = Command::new("smtp-source");
+    command
         .args(["-L", "-d", "-s", &sessions.to_string(), "-l", &octets.to_string(), "-m", &messages.to_string()])
         .args(["-f", "jane@example.org", "-t", RECIPIENT])
-        .arg(format!("unix:{}", socket.display()))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap_or_else(|error| panic!("smtp-source (Debian's package postfix): {error}"));
+        .arg(format!("unix:{}", socket.display()));
+    let output = run(&mut command);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && error.is_empty(), "smtp-source to {}: {error}", socket.display());
     started.elapsed()
 }
 
-/// A client on a kept connection.
-pub struct Lmtp {
-    stream: BufReader<UnixStream>,
-}
+/// A client on a kept connection that sends its commands in one piece, as Postfix does.
+pub struct Lmtp(Dialogue);
 
 impl Lmtp {
     pub fn connect(socket: &Path) -> Self {
-        let stream = UnixStream::connect(socket).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
-        let mut client = Self { stream: BufReader::new(stream) };
-        client.expect("220");
-        client.write(b"LHLO client.example.org\r\n");
-        client.expect("250");
+        let mut client = Self(Dialogue::unix(socket).unwrap());
+        client.0.expect("220");
+        client.0.command("LHLO client.example.org", "250");
         client
     }
 
@@ -47,30 +41,14 @@ impl Lmtp {
             head.push_str(&format!("RCPT TO:<{recipient}>\r\n"));
         }
         head.push_str("DATA\r\n");
-        self.write(head.as_bytes());
+        self.0.write(head.as_bytes()).unwrap();
         for _ in 0..recipients.len() + 1 + usize::from(xforward.is_some()) {
-            self.expect("250");
+            self.0.expect("250");
         }
-        self.expect("354");
-        self.write(data);
+        self.0.expect("354");
+        self.0.write(data).unwrap();
         for _ in recipients {
-            self.expect("250");
-        }
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        self.stream.get_mut().write_all(octets).unwrap();
-    }
-
-    fn expect(&mut self, code: &str) {
-        let mut line = String::new();
-        loop {
-            line.clear();
-            self.stream.read_line(&mut line).unwrap();
-            assert!(line.starts_with(code), "{code} expected: {line}");
-            if line.as_bytes().get(3) != Some(&b'-') {
-                return;
-            }
+            self.0.expect("250");
         }
     }
 }

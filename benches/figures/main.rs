@@ -22,9 +22,8 @@ mod servers;
 mod throughput;
 mod webhook;
 
-#[path = "../../tests/support/name_server.rs"]
-#[allow(dead_code)]
-mod name_server;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 use std::path::PathBuf;
 

@@ -3,20 +3,23 @@
 use std::fs::{self, File};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::support::process::{Process, succeed};
 
 /// Ends with its owner.
 pub struct Server {
-    child: Child,
+    process: Process,
 }
 
 impl Server {
     /// Starts it with its output in a log file.
     pub fn start(command: &mut Command, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
-        Self { child: child.unwrap_or_else(|error| panic!("{command:?}: {error}")) }
+        Self { process: Process::start(command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log)) }
     }
 
     /// The same, and waits until its socket takes connections; gives the time that took.
@@ -24,7 +27,7 @@ impl Server {
         let started = Instant::now();
         let mut server = Self::start(command, log);
         while UnixStream::connect(socket).is_err() {
-            let ended = server.child.try_wait().unwrap();
+            let ended = server.process.ended();
             let log = || fs::read_to_string(log).unwrap_or_default();
             assert!(ended.is_none(), "{command:?} ended with {ended:?}: {}", log());
             assert!(started.elapsed() < Duration::from_secs(60), "{command:?} does not listen: {}", log());
@@ -36,7 +39,7 @@ impl Server {
     /// Processor time of it and of all its children, in user and kernel.
     pub fn cpu(&self) -> Duration {
         let stats: Vec<Stat> = processes().filter_map(Stat::read).collect();
-        let (mut ids, mut ticks) = (vec![self.child.id()], 0);
+        let (mut ids, mut ticks) = (vec![self.process.id()], 0);
         while let Some(id) = ids.pop() {
             ids.extend(stats.iter().filter(|stat| stat.parent == id).map(|stat| stat.id));
             ticks += stats.iter().find(|stat| stat.id == id).map_or(0, |stat| stat.ticks);
@@ -47,7 +50,7 @@ impl Server {
 
     /// Octets of memory now, and at most so far (VmRSS, VmHWM).
     pub fn memory(&self) -> (u64, u64) {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let value = |name: &str| {
             let line = status.lines().find(|line| line.starts_with(name)).unwrap();
             line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
@@ -57,20 +60,20 @@ impl Server {
 
     /// Makes the largest amount of memory so far the present one.
     pub fn forget_peak(&self) {
-        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+        fs::write(format!("/proc/{}/clear_refs", self.process.id()), "5").unwrap();
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // Dovecot's children end with their master only if it can tell them.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let limit = Instant::now() + Duration::from_secs(5);
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < limit {
+        if self.process.ended().is_none() {
+            self.process.signal(Signal::SIGTERM);
+        }
+        while self.process.ended().is_none() && Instant::now() < limit {
             std::thread::sleep(Duration::from_millis(5));
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -97,8 +100,5 @@ fn processes() -> impl Iterator<Item = u32> {
 
 /// Runs a command that must work, and gives its output.
 pub fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {error}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    String::from_utf8_lossy(&succeed(Command::new(program).args(arguments)).stdout).into_owned()
 }

@@ -6,10 +6,10 @@ use tempfile::TempDir;
 
 use crate::Options;
 use crate::lmtp::{Lmtp, message, smtp_source};
-use crate::name_server::{NameServer, Zone};
 use crate::place::{Kind, Setup, empty};
 use crate::report::{Report, at_least, median};
 use crate::servers::{self, Target};
+use crate::support::name_server::{NameServer, Zone};
 use crate::webhook::Application;
 
 /// One measurement.

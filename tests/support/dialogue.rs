@@ -62,6 +62,21 @@ impl Dialogue {
         }
     }
 
+    /// Sends a command; its reply must start with `code`.
+    #[track_caller]
+    pub fn command(&mut self, command: &str, code: &str) -> String {
+        self.write(format!("{command}\r\n").as_bytes()).unwrap();
+        self.expect(code)
+    }
+
+    /// A reply that must start with `code`.
+    #[track_caller]
+    pub fn expect(&mut self, code: &str) -> String {
+        let reply = self.reply().unwrap_or_else(|error| panic!("{code} expected: {error}"));
+        assert!(reply.starts_with(code), "{code} expected: {reply}");
+        reply
+    }
+
     /// Everything until the other side hangs up.
     #[track_caller]
     pub fn rest(mut self) -> String {

@@ -41,8 +41,12 @@ pub struct Outgoing {
 impl Postfix {
     /// Prepares the directory and the configuration; does not start yet, so that it can be wired first.
     pub fn prepare() -> Self {
-        // Short, because the paths of Unix sockets are.
-        let dir = tempfile::Builder::new().prefix("mh").rand_bytes(5).tempdir_in("/tmp").unwrap();
+        Self::prepare_in(Path::new("/tmp"))
+    }
+
+    /// The same below another directory; its path is to be short, because those of Unix sockets are.
+    pub fn prepare_in(parent: &Path) -> Self {
+        let dir = tempfile::Builder::new().prefix("mh").rand_bytes(5).tempdir_in(parent).unwrap();
         // Postfix's and the pipe's user must reach what is below.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let mut postfix = Self { dir, port: 0, running: false };

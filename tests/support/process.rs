@@ -66,13 +66,13 @@ impl Process {
     /// Waits for its end; gives what it wrote to the pipes that it has.
     #[track_caller]
     pub fn into_output(mut self) -> Output {
-        let (stdout, stderr) = (collect(self.child.stdout.take()), collect(self.child.stderr.take()));
-        let status = self.wait();
+        let pipes = (collect(self.child.stdout.take()), collect(self.child.stderr.take()));
         let whole = |pipe: Receiver<Vec<u8>>| {
-            // Somebody whom it started may hold the pipe.
-            pipe.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("the output of {} has no end", self.name))
+            // Or somebody whom it started holds the pipe.
+            pipe.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("waited in vain for the end of {}", self.name))
         };
-        Output { status, stdout: whole(stdout), stderr: whole(stderr) }
+        let (stdout, stderr) = (whole(pipes.0), whole(pipes.1));
+        Output { status: self.wait(), stdout, stderr }
     }
 
     #[track_caller]
