@@ -2,11 +2,12 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: help demo test lint
+.PHONY: help demo test test-extending lint
 
 help:
 	@echo "make demo    the main job with nothing set up"
 	@echo "make test    all tests, with a real Postfix"
+	@echo "make test-extending  follows docs/extending.md in a copy of the source"
 	@echo "make lint    fmt, clippy, rustdoc, cargo deny"
 	@echo "make bench   what a message costs, beside the floor and the peers"
 	@echo "make faults  the fault campaign on a real Postfix"
@@ -21,6 +22,12 @@ demo:
 test:
 	tests/setup.sh
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --locked --features crash-points
+
+# docs/extending.md, followed word for word in a copy of the source.
+test-extending:
+	rm -rf target/extending/source && mkdir -p target/extending/source
+	git ls-files -z | xargs -0 cp --parents -t target/extending/source
+	CARGO_TARGET_DIR=$(CURDIR)/target/extending/build python3 tests/extending/prove.py target/extending/source
 
 lint:
 	$(CARGO) fmt --all --check
