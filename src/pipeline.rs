@@ -11,20 +11,20 @@
 mod execute;
 mod fetched;
 mod rcpt;
+mod waiting;
 
-pub(crate) use rcpt::answer_at_rcpt;
-
-use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::{Instant, timeout_at};
 
 pub use fetched::FetchedExplanation;
+pub(crate) use rcpt::answer_at_rcpt;
+pub use waiting::{Round, WaitingCopies};
 
 use crate::app::Apps;
 use crate::auth::{Authentication, Authenticator};
@@ -59,6 +59,8 @@ pub struct Engine {
     held: Arc<HeldStore>,
     telemetry: Arc<Telemetry>,
     standing: OnceLock<Arc<StandingAnswers>>,
+    /// A copy has begun to wait for its application.
+    waiting: Notify,
 }
 
 /// A message on its way.
@@ -72,12 +74,20 @@ struct MessageContext {
     /// Whose it is, for each recipient in their order.
     routed: Vec<Routed>,
     authentication: OnceCell<Arc<Authentication>>,
+    /// Reading it failed by a fault of ours: nothing is known but its octets.
+    fault: Option<Deferral>,
 }
 
 impl MessageContext {
     /// Each recipient with what routing found for it.
     fn recipients(&self) -> impl Iterator<Item = (&Recipient, &Routed)> {
         self.envelope.recipients.iter().zip(&self.routed)
+    }
+
+    /// An MTA never hands over an empty message. A mailbox may have one after a fault of its server, and what it was cannot
+    /// be known.
+    fn is_lost(&self) -> bool {
+        self.message.size() == 0 && self.envelope.origin.mailbox().is_some()
     }
 }
 
@@ -91,9 +101,19 @@ struct Routed {
 enum Decision {
     Defer(Deferral),
     Deliver(Box<Route>),
-    Hold { rule: &'static str, detail: String },
-    Ignore { rule: &'static str, detail: String },
+    Hold {
+        rule: &'static str,
+        detail: String,
+    },
+    Ignore {
+        rule: &'static str,
+        detail: String,
+    },
     Reject(Rejection),
+    /// Nobody knows yet whether the sender is proven, and the mailbox holds what is not.
+    Undecided {
+        summary: String,
+    },
 }
 
 /// A decision, whose message it is, and under which id it is handed over or held.
@@ -140,6 +160,7 @@ impl Engine {
             held,
             telemetry,
             standing: OnceLock::new(),
+            waiting: Notify::new(),
             config,
         })
     }
@@ -199,9 +220,7 @@ impl Engine {
         trail: fn() -> Trail,
     ) -> Result<MessageContext, Deferral> {
         let read = || {
-            let message = Message::parse(content);
-            let digest = digest(&envelope, &message)
-                .map_err(|error| Deferral::local_state(format!("the message cannot be read again: {error}"), false))?;
+            let message = Message::parse(content.clone());
             let mut screening = trail();
             let examine = || self.screen.examine(&envelope, &message, &mut screening);
             let screened = self.telemetry.time(TimedStep::Screen, examine);
@@ -212,18 +231,19 @@ impl Engine {
                 Routed { route, steps: routing.into_steps() }
             };
             Ok(MessageContext {
+                digest: digest(&message, &envelope)?,
                 routed: envelope.recipients.iter().map(route).collect(),
                 screen_steps: screening.into_steps(),
-                deadline,
                 authentication: OnceCell::new(),
-                envelope,
+                fault: None,
+                envelope: envelope.clone(),
+                deadline,
                 message,
-                digest,
                 screened,
             })
         };
         // A panic is a bug of ours, which must not cost the message.
-        std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(Deferral::internal_error()))
+        std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| unread(envelope.clone(), content, deadline))
     }
 
     /// The same; a large message must not keep a thread from all others meanwhile.
@@ -273,8 +293,16 @@ impl Engine {
             let decided = self.decide(context, recipient, routed, &mut Trail::off()).await;
             self.execute(context, recipient, decided).await
         };
-        let done = AssertUnwindSafe(deliver).catch_unwind().await;
-        done.unwrap_or_else(|_| self.outcome_without_id(Verdict::Deferred(Deferral::internal_error()), recipient))
+        match AssertUnwindSafe(deliver).catch_unwind().await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let (decision, destination) = (Decision::Defer(Deferral::internal_error()), None);
+                let decided = Decided { decision, destination, id: event_id(context, recipient, routed) };
+                let deferred = AssertUnwindSafe(self.execute(context, recipient, decided)).catch_unwind().await;
+                let fault = || Verdict::Deferred(Deferral::internal_error());
+                deferred.unwrap_or_else(|_| self.outcome_without_id(fault(), recipient))
+            }
+        }
     }
 
     /// Decides. The order is the contract's: machine-made mail is set aside before it can be rejected.
@@ -285,28 +313,25 @@ impl Engine {
         routed: &Routed,
         trail: &mut Trail,
     ) -> Decided {
-        let nobodys_id = || EventId::of("", &recipient.address, &context.digest);
-        if context.message.size() == 0 && context.envelope.origin.mailbox().is_some() {
-            // An MTA never hands over an empty message. A mailbox may have one after a fault of its server, and what it was
-            // cannot be known.
-            let detail = "the mailbox has no octet of this message".to_owned();
-            return Decided { decision: Decision::Hold { rule: "empty", detail }, destination: None, id: nobodys_id() };
-        }
-        if let Screened::SetAside(hit) = &context.screened {
-            let decision = Decision::Ignore { rule: hit.rule, detail: hit.detail.clone() };
-            return Decided { decision, destination: None, id: nobodys_id() };
-        }
-        match &routed.route {
-            Ok(route) => {
-                let id = EventId::of(&route.mailbox.name.value, route.key.reveal(), &context.digest);
+        let id = event_id(context, recipient, routed);
+        let (decision, destination) = match (&context.fault, &context.screened, &routed.route) {
+            (Some(fault), ..) => (Decision::Defer(fault.clone()), None),
+            _ if context.is_lost() => {
+                let detail = "the mailbox has no octet of this message".to_owned();
+                (Decision::Hold { rule: "empty", detail }, None)
+            }
+            (None, Screened::SetAside(hit), _) => {
+                (Decision::Ignore { rule: hit.rule, detail: hit.detail.clone() }, None)
+            }
+            (None, _, Ok(route)) => {
                 let destination = Some(Destination::of(route));
-                Decided { decision: self.decide_routed(context, route.clone(), trail).await, destination, id }
+                (self.decide_routed(context, route.clone(), trail).await, destination)
             }
-            Err(unrouted) => {
-                let decision = Decision::Reject(unknown_address(unrouted));
-                Decided { decision, destination: Destination::of_unrouted(unrouted), id: nobodys_id() }
+            (None, _, Err(unrouted)) => {
+                (Decision::Reject(unknown_address(unrouted)), Destination::of_unrouted(unrouted))
             }
-        }
+        };
+        Decided { decision, destination, id }
     }
 
     async fn decide_routed(&self, context: &MessageContext, route: Route, trail: &mut Trail) -> Decision {
@@ -325,7 +350,7 @@ impl Engine {
             // A name server that is silent today may prove the sender on the next try.
             if authentication.from.is_none() && authentication.is_undecided {
                 trail.step("auth", "unproven-sender", "deferred", || detail.clone());
-                return Decision::Defer(Deferral::undecided_sender(&detail));
+                return Decision::Undecided { summary: detail };
             }
             if authentication.from.is_none() {
                 trail.step("auth", "unproven-sender", "hit", || detail.clone());
@@ -368,6 +393,7 @@ impl Engine {
                 outcome.effects.app = Some(route.mailbox.app.value.clone());
                 Verdict::Delivered
             }
+            Decision::Undecided { summary } => Verdict::Deferred(Deferral::undecided_sender(&summary)),
             Decision::Hold { rule, detail } => Verdict::Held { rule, detail },
             Decision::Ignore { rule, detail } => {
                 notice = Some(NoticePreview::machine_made());
@@ -411,11 +437,39 @@ impl Deliver for Engine {
 }
 
 /// What the message's id is made of, as far as it does not depend on the recipient.
-fn digest(envelope: &Envelope, message: &Message) -> io::Result<MessageDigest> {
-    match envelope.origin.mailbox() {
+fn digest(message: &Message, envelope: &Envelope) -> Result<MessageDigest, Deferral> {
+    let digest = match envelope.origin.mailbox() {
         None => MessageDigest::of(message, envelope.queue_id.as_deref()),
         Some(mailbox) if mailbox.is_rewritten() => Ok(MessageDigest::of_rewritten(message, Some(&mailbox.stand_in()))),
         Some(mailbox) => MessageDigest::of(message, Some(&mailbox.stand_in())),
+    };
+    digest.map_err(|error| Deferral::local_state(format!("the message cannot be read again: {error}"), false))
+}
+
+/// A message that nothing is known of but its octets, so that it can be deferred, and held in the end.
+fn unread(envelope: Arc<Envelope>, content: Content, deadline: Instant) -> Result<MessageContext, Deferral> {
+    let message = Message::unread(content);
+    let nowhere = || Routed { route: Err(Unrouted::NoMailbox), steps: Vec::new() };
+    Ok(MessageContext {
+        digest: digest(&message, &envelope)?,
+        routed: envelope.recipients.iter().map(|_| nowhere()).collect(),
+        screened: Screened::Passed,
+        screen_steps: Vec::new(),
+        authentication: OnceCell::new(),
+        fault: Some(Deferral::internal_error()),
+        envelope,
+        message,
+        deadline,
+    })
+}
+
+/// The id for the key that routing found; without one, for the recipient.
+fn event_id(context: &MessageContext, recipient: &Recipient, routed: &Routed) -> EventId {
+    match &routed.route {
+        Ok(route) if !matches!(context.screened, Screened::SetAside(_)) && !context.is_lost() => {
+            EventId::of(&route.mailbox.name.value, route.key.reveal(), &context.digest)
+        }
+        _ => EventId::of("", &recipient.address, &context.digest),
     }
 }
 

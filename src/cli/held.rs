@@ -13,6 +13,7 @@ use crate::held::{HeldRecord, HeldStore};
 use crate::intake::Deliver;
 use crate::mail::Envelope;
 use crate::outcome::Outcome;
+use crate::pipeline::WaitingCopies;
 use crate::printable::for_terminal;
 use crate::state_dir::StateError;
 use crate::telemetry::Telemetry;
@@ -34,7 +35,11 @@ pub(super) enum Held {
     /// Put one through the pipeline again; it is removed once it is delivered.
     Release {
         /// Its id.
-        id: String,
+        #[arg(required_unless_present = "waiting")]
+        id: Option<String>,
+        /// All that wait for their application (rule patience), as the service does by itself.
+        #[arg(long, conflicts_with = "id")]
+        waiting: bool,
     },
     /// Remove what is over `held.keep` and `held.max_size`.
     Purge,
@@ -64,7 +69,8 @@ async fn work(site: &Site, held: Held) -> Result<(), String> {
     match held {
         Held::List => list(store).await,
         Held::Show { id, raw } => show(store, &read_id(&id)?, raw).await,
-        Held::Release { id } => release(site, &read_id(&id)?).await,
+        Held::Release { id: Some(id), .. } => release(site, &read_id(&id)?).await,
+        Held::Release { id: None, .. } => release_waiting(site).await,
         Held::Purge => purge(site).await,
     }
 }
@@ -133,6 +139,13 @@ async fn release(site: &Site, id: &EventId) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("it stays held: {}", still_held(outcome)))
+}
+
+async fn release_waiting(site: &Site) -> Result<(), String> {
+    let round = site.engine.hand_over_waiting(&mut WaitingCopies::default()).await.map_err(text)?;
+    site.ledger.settle().await.map_err(|error| error.to_string())?;
+    say(format_args!("{} held messages handed over, {} go on waiting", round.done, round.left));
+    if round.left == 0 { Ok(()) } else { Err("the application does not take mail yet: see the log".to_owned()) }
 }
 
 fn still_held(outcome: &Outcome) -> String {

@@ -62,6 +62,12 @@ pub struct Limits {
     /// How long an application may refuse without a reason before the message is held.
     #[serde(deserialize_with = "units::duration")]
     pub unexplained_refusals: Duration,
+    /// How long after the first try a sender may stay undecided, where the mailbox holds what is unproven.
+    #[serde(deserialize_with = "units::duration")]
+    pub undecided: Duration,
+    /// How long after the first try a message is still deferred; then it is held until its application takes mail again.
+    #[serde(deserialize_with = "units::duration")]
+    pub patience: Duration,
 }
 
 /// `[screen]`
@@ -217,6 +223,8 @@ impl Default for Limits {
             recipients: 100,
             deadline: Duration::from_secs(60),
             unexplained_refusals: Duration::from_secs(4 * HOUR),
+            undecided: Duration::from_secs(4 * HOUR),
+            patience: Duration::from_secs(4 * DAY),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Where a copy is, and how its files are read and removed.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::copy::HeldRecord;
 use super::record_file;
-use crate::directory::{Directory, Kind};
+use crate::directory::{Directory, Kind, temporary_name};
 use crate::event_id::EventId;
 use crate::mail::{Content, ContentBuilder};
 use crate::state_dir::{StateDir, StateError, private_directory};
@@ -86,6 +86,22 @@ impl HeldFiles {
             ))
         })?;
         Ok(Some(record))
+    }
+
+    /// Puts another record in place of the one that is there, in one step.
+    pub(super) fn replace_record(&self, record: &HeldRecord) -> Result<(), StateError> {
+        let path = self.path_of(&record.id).join(RECORD);
+        let cannot = |error: io::Error| StateError::file("replace", &path, &error);
+        let Some(copy) = self.open_copy(&record.id)? else { return Ok(()) };
+        let replace = || {
+            let name = temporary_name()?;
+            let mut file = copy.new_file(&name, 0o600)?;
+            file.write_all(&record_file::write(record)?)?;
+            file.sync_all()?;
+            copy.rename(&name, &copy, RECORD)?;
+            copy.sync()
+        };
+        replace().map_err(cannot)
     }
 
     /// As intake hands a message over: what is over `limit` stays in a file without a name.

@@ -130,6 +130,19 @@ impl HeldStore {
         .await
     }
 
+    /// Gives a copy another verdict and reason; nothing if there is none of this id.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub async fn relabel(&self, id: &EventId, verdict: &str, rule: &str, detail: &str) -> Result<(), StateError> {
+        let (id, verdict, rule, detail) = (id.clone(), verdict.to_owned(), rule.to_owned(), detail.to_owned());
+        self.blocking(move |shared| match shared.files.read_record(&id)? {
+            Some(record) => shared.files.replace_record(&HeldRecord { verdict, rule, detail, ..record }),
+            None => Ok(()),
+        })
+        .await
+    }
+
     /// Removes a copy; false if there is none of this id.
     ///
     /// # Errors

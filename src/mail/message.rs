@@ -29,6 +29,11 @@ impl Message {
         Self(Arc::new(Read { content, header, mime: OnceLock::new() }))
     }
 
+    /// A message without a header, all of it body: for one that cannot be read.
+    pub fn unread(content: Content) -> Self {
+        Self(Arc::new(Read { content, header: Header::default(), mime: OnceLock::new() }))
+    }
+
     /// The message's bytes.
     pub fn content(&self) -> &Content {
         &self.0.content

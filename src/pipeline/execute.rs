@@ -27,6 +27,12 @@ const IN_FLIGHT_WAIT: Duration = Duration::from_secs(3);
 /// would give up waiting after `lmtp_data_done_timeout` (10 minutes) and send the message again.
 const RECORDING_WAIT: Duration = Duration::from_secs(20);
 
+/// How long a deferral waits for the ledger to tell how old it is.
+const LEDGER_WAIT: Duration = Duration::from_secs(5);
+
+/// The rule of copies that wait for their application.
+pub(super) const RULE_PATIENCE: &str = "patience";
+
 impl Engine {
     /// Does what was decided.
     pub(super) async fn execute(&self, context: &MessageContext, recipient: &Recipient, decided: Decided) -> Outcome {
@@ -40,10 +46,64 @@ impl Engine {
             Decision::Ignore { rule, detail } => {
                 self.keep(context, recipient, &decided.id, Verdict::Ignored { rule, detail }, &mut outcome).await
             }
+            Decision::Undecided { summary } => {
+                self.undecided(context, recipient, &decided.id, summary, &mut outcome).await
+            }
             Decision::Reject(rejection) => self.reject(context, recipient, &decided.id, rejection, &mut outcome).await,
         };
-        outcome.verdict = done.unwrap_or_else(Verdict::Deferred);
+        outcome.verdict = match done {
+            Ok(verdict) => verdict,
+            Err(deferral) => self.defer(context, recipient, &decided.id, deferral, &mut outcome).await,
+        };
         outcome
+    }
+
+    /// Defers, unless the message has been deferred for `limits.patience`: what Postfix still has at the end of its queue
+    /// lifetime it returns to a sender that may be forged, so before that it is held, to be handed over by
+    /// [`Engine::hand_over_waiting`].
+    async fn defer(
+        &self,
+        context: &MessageContext,
+        recipient: &Recipient,
+        id: &EventId,
+        deferral: Deferral,
+        outcome: &mut Outcome,
+    ) -> Verdict {
+        let patience = self.config.limits.patience;
+        // Noted at each deferral. A ledger that does not answer is itself a reason to defer.
+        let waited = timeout(LEDGER_WAIT, self.log.first_deferral(id)).await;
+        if !waited.is_ok_and(|waited| waited.is_ok_and(|waited| waited >= patience)) {
+            return Verdict::Deferred(deferral);
+        }
+        let waited = humantime::format_duration(patience);
+        let held = Verdict::Held { rule: RULE_PATIENCE, detail: format!("{}, for {waited}", deferral.public) };
+        let why = format!("{}, for {waited}", deferral.detail);
+        match self.keep_because(context, recipient, id, held, &why, outcome).await {
+            Ok(verdict) => {
+                outcome.effects.warning = Some(why);
+                self.waiting.notify_one();
+                verdict
+            }
+            Err(_) => Verdict::Deferred(deferral),
+        }
+    }
+
+    /// Deferred until `limits.undecided` after the first try; then the sender is not proven.
+    async fn undecided(
+        &self,
+        context: &MessageContext,
+        recipient: &Recipient,
+        id: &EventId,
+        summary: String,
+        outcome: &mut Outcome,
+    ) -> Result<Verdict, Deferral> {
+        let limit = self.config.limits.undecided;
+        let waited = self.in_time(context, "the ledger", self.log.first_deferral(id)).await?;
+        if waited.map_err(|error| local_state(&error))? < limit {
+            return Err(Deferral::undecided_sender(&summary));
+        }
+        let detail = format!("{summary}, undecided for {}", humantime::format_duration(limit));
+        self.keep(context, recipient, id, Verdict::Held { rule: "unproven-sender", detail }, outcome).await
     }
 
     /// Hands the event over, once: claimed before the application is asked, recorded after it acknowledged.

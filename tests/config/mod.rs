@@ -43,6 +43,8 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.limits.recipients, 100);
     assert_eq!(config.limits.deadline, Duration::from_secs(60));
     assert_eq!(config.limits.unexplained_refusals, Duration::from_secs(4 * 3600));
+    assert_eq!(config.limits.undecided, Duration::from_secs(4 * 3600));
+    assert_eq!(config.limits.patience, Duration::from_secs(4 * 24 * 3600));
     assert_eq!(config.held.keep, Duration::from_secs(30 * 24 * 3600));
     assert_eq!(config.notice.interval, Duration::from_secs(24 * 3600));
     let mailbox = &config.mailboxes[0];

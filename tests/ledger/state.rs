@@ -52,7 +52,8 @@ pub fn held(state: &Path) -> HeldStore {
 pub async fn hold(state: &Path, number: u128, size: usize) -> Result<(), StateError> {
     let recipient = Recipient::new("in+key@example.com");
     let (sender, client) = (Sender::Null, Client::default());
-    let envelope = Envelope { sender, recipients: vec![recipient.clone()], client, queue_id: None, origin: Origin::Smtp };
+    let envelope =
+        Envelope { sender, recipients: vec![recipient.clone()], client, queue_id: None, origin: Origin::Smtp };
     let (id, message) = (id(number), Message::parse(Content::whole(vec![b'x'; size])));
     let (envelope, recipient, message) = (&envelope, &recipient, &message);
     held(state)

@@ -1,6 +1,8 @@
 //! Every fault of an application, by LMTP and by pipe, for `gitlab` and `webhook`: the mail is deferred, never bounced and
 //! never taken for delivered, and arrives once when the fault is gone.
 
+use std::collections::HashSet;
+
 use super::*;
 use crate::support::config::{REPLY_KEY, http_app, secret_of};
 use crate::support::http_server::{Fault, HttpServer, Reply, Request};
@@ -77,9 +79,14 @@ impl Site {
 
     /// Sends it as Postfix does, again and again, until the refusal is no longer deferred.
     fn send_until_not_deferred(&self, message: &[u8]) -> String {
+        self.send_while(message, "4.3.0 deferred: app-refusal (")
+    }
+
+    /// Sends it again and again, as long as the answer begins so.
+    fn send_while(&self, message: &[u8], deferral: &str) -> String {
         wait_for("an end of the deferrals", || {
             let text = self.send(message);
-            (!text.starts_with("4.3.0 deferred: app-refusal (")).then_some(text)
+            (!text.starts_with(deferral)).then_some(text)
         })
     }
 }
@@ -240,6 +247,61 @@ fn a_refusal_that_stays_unexplained_is_held_in_the_end() {
             assert_eq!(keys(&server)[asked..], [id], "{status}: delivered once, under the same key");
         }
     });
+}
+
+/// What Postfix still has at the end of its queue lifetime it returns to a sender that may be forged: before that the message
+/// is held, and handed over by itself when the application is back.
+#[test]
+fn an_outage_longer_than_the_patience_holds_and_hands_over_later() {
+    everywhere(|way, kind| {
+        let server = HttpServer::tcp(good(kind));
+        server.fault(Some(Fault::Status(503)));
+        let site = Site::start(way, kind, server.url(), "patience = \"1s\"", "");
+        let mails: Vec<_> = (0..3).map(|number| message(&format!("X-Number: {number}\r\n"), "patient")).collect();
+        assert!(site.send(&mails[0]).starts_with("4.3.2 deferred: app ("));
+        for mail in &mails {
+            let text = site.send_while(mail, "4.3.2 deferred: app (");
+            assert!(
+                text.starts_with("2.0.0 held: patience (the application does not take messages at the moment, for 1s)"),
+                "{text}"
+            );
+        }
+        assert_eq!(site.place().held().len(), 3);
+        let released = site.place().run(&["held", "release", "--waiting"], b"");
+        assert_eq!(released.status.code(), Some(1), "{released:?}");
+        assert_eq!(site.place().held().len(), 3, "a failure loses nothing");
+
+        let asked = server.requests().len();
+        server.fault(None);
+        if way == Way::Pipe {
+            let released = site.place().run(&["held", "release", "--waiting"], b"");
+            assert_eq!(released.status.code(), Some(0), "{released:?}");
+        }
+        wait_for("the copies to be handed over", || site.place().held().is_empty().then_some(()));
+        let handed_over: HashSet<_> = keys(&server).split_off(asked).into_iter().collect();
+        assert_eq!(handed_over.len(), 3);
+        for mail in &mails {
+            assert!(site.send(mail).starts_with("2.0.0 duplicate"), "it is delivered, and known to be");
+        }
+    });
+}
+
+/// A copy that the application refuses for good when it is back stays held with the new reason, and is not tried for ever.
+#[test]
+fn a_copy_that_waited_may_still_be_rejected() {
+    let server = HttpServer::tcp(|_| Reply::json(200, r#"{"result":"reject","reason":"closed"}"#));
+    server.fault(Some(Fault::Status(503)));
+    let site = Site::start(Way::Pipe, "webhook", server.url(), "patience = \"1s\"", "");
+    let text = site.send_while(&message("", "late"), "4.3.2 deferred: app (");
+    assert!(text.starts_with("2.0.0 held: patience ("), "{text}");
+    server.fault(None);
+    let released = site.place().run(&["held", "release", "--waiting"], b"");
+    assert_eq!(released.status.code(), Some(0), "{released:?}");
+    let list = String::from_utf8(site.place().run(&["held", "list"], b"").stdout).unwrap();
+    assert!(list.contains("rejected: app-reject"), "{list}");
+    let asked = server.requests().len();
+    site.place().run(&["held", "release", "--waiting"], b"");
+    assert_eq!(server.requests().len(), asked, "it is not asked again");
 }
 
 /// An application may repeat the key in what it says; a reply can travel to a stranger, and a log is read by many.

@@ -3,11 +3,13 @@
 mod sockets;
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -20,6 +22,7 @@ use super::set_up::{Site, service_runtime};
 use crate::intake::shutdown::{Shutdown, ShutdownTrigger};
 use crate::intake::{lmtp, policy};
 use crate::log_line::{Level, LogLine};
+use crate::pipeline::{Round, WaitingCopies};
 use crate::sandbox::Sandbox;
 use crate::telemetry::Metrics;
 
@@ -55,7 +58,8 @@ async fn serve(service: ReloadableEngine, path: PathBuf) -> io::Result<()> {
     let (trigger, shutdown) = Shutdown::new();
     let mut hangup = signal(SignalKind::hangup())?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut serving = tokio::spawn(start(&service, sockets, shutdown));
+    let mut serving = tokio::spawn(start(&service, sockets, shutdown.clone()));
+    let waiting = tokio::spawn(hand_over_waiting(service.clone(), shutdown));
     service.log(&LogLine::event(Level::Info, format_args!("mailhatch {} is ready", env!("CARGO_PKG_VERSION"))));
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     let mut watchdog =
@@ -72,6 +76,12 @@ async fn serve(service: ReloadableEngine, path: PathBuf) -> io::Result<()> {
         }
     }
     stop(&service, trigger, serving, &mut terminate).await;
+    tokio::select! {
+        // What it was at is in flight no longer than any other message.
+        _ = waiting => {}
+        // A second signal means now.
+        _ = terminate.recv() => {}
+    }
     Ok(())
 }
 
@@ -101,6 +111,31 @@ fn start(
     async {
         let (lmtp, policy) = tokio::join!(lmtp, policy);
         lmtp + policy
+    }
+}
+
+/// Hands over the copies that wait for their application, for as long as the service runs.
+async fn hand_over_waiting(service: Arc<ReloadableEngine>, mut shutdown: Shutdown) {
+    let mut waiting = WaitingCopies::default();
+    loop {
+        let engine = service.current();
+        tokio::select! {
+            () = shutdown.requested() => return,
+            () = engine.copies_wait(&waiting) => {}
+        }
+        let engine = service.current();
+        let round = AssertUnwindSafe(engine.hand_over_waiting(&mut waiting)).catch_unwind().await;
+        let (level, text) = match round {
+            Ok(Ok(Round { done: 0, .. })) => continue,
+            Ok(Ok(Round { done, left })) => {
+                (Level::Info, format!("{done} held messages handed over, {left} go on waiting"))
+            }
+            Ok(Err(error)) => (Level::Error, format!("held messages cannot be handed over: {error}")),
+            Err(_) => {
+                (Level::Error, "held messages cannot be handed over: internal error, please report it".to_owned())
+            }
+        };
+        service.log(&LogLine::event(level, text));
     }
 }
 

@@ -1,7 +1,5 @@
 //! Limits that hold for all mail: sizes, times, status reports, milters.
 
-use std::time::Duration;
-
 use bytesize::ByteSize;
 
 use super::super::finding::Finding;
@@ -43,34 +41,37 @@ fn message_size(instance: &Instance, config: &Config) -> Finding {
     }
 }
 
+/// What Postfix still has at the end of its queue lifetime it returns to the sender; before that it must be held.
 fn queue_lifetime(instance: &Instance, config: &Config) -> Finding {
     let part = "postfix queue lifetime";
     let text = instance.setting("maximal_queue_lifetime");
-    let patience = config.limits.unexplained_refusals;
     let (Some(lifetime), Some(backoff)) =
         (Instance::time(text, 'd'), Instance::time(instance.setting("maximal_backoff_time"), 's'))
     else {
         return Finding::warning(part, "maximal_queue_lifetime or maximal_backoff_time cannot be read");
     };
-    let shown = humantime::format_duration(patience);
-    if lifetime <= patience + backoff {
-        // The try after the patience has ended must still come: there the message is held instead.
-        return Finding::failed(
-            part,
-            format!(
-                "maximal_queue_lifetime ({text}) ends before a message that the application refuses is held \
-                 (limits.unexplained_refusals {shown}, and one more try): Postfix would bounce it; set \
-                 maximal_queue_lifetime = 5d"
-            ),
+    let limits = [
+        ("patience", config.limits.patience),
+        ("unexplained_refusals", config.limits.unexplained_refusals),
+        ("undecided", config.limits.undecided),
+    ];
+    // As the configuration writes it: 4d, not 4days.
+    let shown = |limit| humantime::format_duration(limit).to_string().replace("days", "d");
+    // The try after the limit has ended must still come: there the message is held.
+    let late: Vec<_> = limits.iter().filter(|(_, limit)| lifetime <= *limit + backoff).collect();
+    if !late.is_empty() {
+        let late: Vec<_> = late.iter().map(|(name, limit)| format!("limits.{name} {}", shown(*limit))).collect();
+        let text = format!(
+            "maximal_queue_lifetime ({text}) ends before a message is held ({}, and one more try): Postfix would bounce it; \
+             set maximal_queue_lifetime = 5d, or lower what is in brackets",
+            late.join(", ")
         );
+        return Finding::failed(part, text);
     }
-    if lifetime < Duration::from_secs(86_400) {
-        return Finding::warning(
-            part,
-            format!("maximal_queue_lifetime is {text}: mail bounces when the application is away for that long"),
-        );
-    }
-    Finding::ok(part, format!("maximal_queue_lifetime {text} is above limits.unexplained_refusals {shown}"))
+    Finding::ok(
+        part,
+        format!("maximal_queue_lifetime {text} is above limits.patience {}", shown(config.limits.patience)),
+    )
 }
 
 /// pipe(8) answers NOTIFY=SUCCESS with a report to a sender that may be forged.
