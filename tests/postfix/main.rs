@@ -16,6 +16,7 @@ mod faults;
 mod load;
 mod loops;
 mod notices;
+mod patience;
 mod proof;
 mod refuse;
 mod refuse_faults;
