@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::support::needs;
+use crate::support::wait::wait_for;
 
 const JANE: &str = "jane@example.org";
 
@@ -73,6 +74,31 @@ fn an_unproven_sender_is_deferred_while_dns_is_silent() {
     let reply = lmtp.send(JANE, &[REPLY_ADDRESS], &message("", "hi")).remove(0);
     assert!(reply.starts_with("451 4.4.3 deferred: dns ("), "{reply}");
     assert!(service.place.held().is_empty());
+}
+
+/// A sender chooses the domain, and with it the name server that is silent: Postfix would return the mail in the end, body
+/// included, to whom the sender names.
+#[test]
+fn a_sender_that_stays_undecided_is_held_in_the_end() {
+    let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = spool_config()
+        .replace(
+            "[auth]\nmethod = \"off\"",
+            &format!("[limits]\nundecided = \"2s\"\n[auth]\nmethod = \"verify\"\nnameservers = [\"{closed}\"]"),
+        )
+        .replace("app = \"spool\"", "app = \"spool\"\nunproven = \"hold\"");
+    assert!(config.contains("undecided"), "{config}");
+    let service = Service::start(&config);
+    let mut replies = Vec::new();
+    let last = wait_for("an end of the deferrals", || {
+        let mut lmtp = service.lmtp();
+        lmtp.command("XFORWARD ADDR=203.0.113.7 HELO=mail.example.org", "250");
+        replies.push(lmtp.send(JANE, &[REPLY_ADDRESS], &message("", "hi")).remove(0));
+        replies.last().filter(|reply| !reply.starts_with("451 4.4.3 deferred: dns (")).cloned()
+    });
+    assert!(replies.len() > 1, "the first try is deferred: {replies:?}");
+    assert!(last.starts_with("250 2.0.0 held: unproven-sender (") && last.contains("undecided for 2s"), "{last}");
+    assert_eq!(service.place.held().len(), 1);
 }
 
 #[test]
