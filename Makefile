@@ -11,6 +11,7 @@ help:
 	@echo "make lint    fmt, clippy, rustdoc, cargo deny"
 	@echo "make bench   what a message costs, beside the floor and the peers"
 	@echo "make faults  the fault campaign on a real Postfix"
+	@echo "make powercut  what a power cut may leave of the disk, at each point of a run"
 	@echo "make memory  memory under load, and the time for bad input"
 	@echo "make fuzz    every fuzz target for FUZZ_SECONDS"
 	@echo "make deb     the Debian package; make rpm the other one; make test-packaging installs both"
@@ -39,5 +40,6 @@ lint:
 include packaging/packaging.mk
 include tests/faults/faults.mk
 include tests/memory/memory.mk
+include tests/powercut/powercut.mk
 include benches/bench.mk
 include fuzz/fuzz.mk

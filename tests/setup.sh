@@ -39,6 +39,7 @@ prometheus                    prometheus      prometheus
 promtool                      prometheus      prometheus
 python3                       python3         python3
 systemd-socket-activate       systemd         systemd
+strace                        strace          strace
 PROGRAMS
 
 if [ -n "$missing" ]; then
