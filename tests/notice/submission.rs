@@ -34,7 +34,7 @@ async fn what_fails_is_deferred_and_tried_again_once() {
         let desk = Desk::with("per_domain_per_hour = 1\ntotal_per_hour = 1", "");
         desk.mta.fail(Some((*at, *then)));
         // Only what hangs waits for the deadline.
-        let deadline = Duration::from_millis(if *then == Then::Hang { 500 } else { 30_000 });
+        let deadline = Duration::from_millis(if *then == Then::Hang { 3_000 } else { 30_000 });
         let deferral = desk.reject_within(&Mail::jane(), deadline).await.expect_err(name);
         assert_eq!((deferral.status.to_string().as_str(), deferral.cause), ("4.3.0", "notice"), "{name}");
         assert!(deferral.alarm && deferral.detail.contains(&desk.mta.address().to_string()), "{name}: {deferral:?}");
