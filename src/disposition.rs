@@ -1,8 +1,12 @@
 //! How a verdict is said: LMTP reply, exit status, log line (DESIGN section 2.4).
 //!
-//! No verdict is answered with 5xx: a 5xx would make the MTA write to a sender that nobody has proven.
+//! No verdict is answered with 5xx: a 5xx would make the MTA write to a sender that nobody has proven. Whatever a stranger, an
+//! application or another system wrote is said through the outcome's mask, which cuts keys out of it.
+
+use std::time::Duration;
 
 use crate::log_line::{Level, LogLine};
+use crate::mail::{Envelope, Item, Message};
 use crate::outcome::{Destination, Outcome};
 use crate::printable::clipped;
 use crate::verdict::Verdict;
@@ -30,7 +34,7 @@ impl Outcome {
             text.push_str(&format!(": {rule}"));
         }
         if let Some(detail) = self.verdict.public_detail().filter(|detail| !detail.is_empty()) {
-            text.push_str(&format!(" ({})", clipped(detail, 200)));
+            text.push_str(&format!(" ({})", clipped(&self.mask.text(detail), 200)));
         }
         if let Some(Destination { mailbox, action: Some(action), key, .. }) = &self.destination
             && matches!(self.verdict, Verdict::Delivered | Verdict::Duplicate)
@@ -38,7 +42,7 @@ impl Outcome {
             text.push_str(&format!(": {mailbox} {action} {key}"));
         }
         if let Some(notice) = &self.effects.notice {
-            text.push_str(&format!(", notice {}", clipped(&notice.to_string(), 120)));
+            text.push_str(&format!(", notice {}", clipped(&self.mask.text(&notice.to_string()), 120)));
         }
         if let Some(id) = &self.id {
             text.push_str(&format!(" id={id}"));
@@ -46,11 +50,28 @@ impl Outcome {
         text
     }
 
-    /// The log line's own fields; the caller puts those of the message before them.
-    pub fn log_line(&self) -> LogLine {
-        let (destination, effects) = (self.destination.as_ref(), &self.effects);
+    /// What the rule saw, as the log may say it.
+    pub fn detail(&self) -> String {
+        self.mask.text(self.verdict.detail())
+    }
+
+    /// The log line. The message is missing where it could not be read.
+    pub fn log_line(&self, envelope: &Envelope, message: Option<&Message>, delay: Duration) -> LogLine {
+        let (destination, effects, mask) = (self.destination.as_ref(), &self.effects, &self.mask);
         let mut line = LogLine::new(level(&self.verdict));
-        line.put("to", &self.recipient);
+        line.put_some("queue_id", envelope.queue_id.as_ref());
+        if let Some(mailbox) = envelope.origin.mailbox() {
+            line.put("inbox", &mailbox.inbox);
+            match &mailbox.item {
+                Item::Uid { uid, .. } => line.put("uid", uid),
+            }
+        }
+        line.put_some("message_id", message.and_then(Message::message_id).map(|id| mask.address(&id)));
+        line.put_some("sender", envelope.sender.as_text().map(|sender| mask.address(sender)));
+        line.put_some("client", envelope.client.address);
+        line.put_some("size", message.map(Message::size));
+        line.put("delay", format_args!("{:.3}", delay.as_secs_f64()));
+        line.put("to", mask.recipient(&self.recipient));
         line.put("verdict", self.verdict.name());
         line.put_some("reason", self.verdict.rule());
         line.put("status", self.verdict.status());
@@ -60,12 +81,12 @@ impl Outcome {
         line.put_some("source", destination.map(|found| found.matched.source.name()));
         line.put_some("app", effects.app.as_ref());
         line.put_some("id", self.id.as_ref());
-        line.put_some("notice", effects.notice.as_ref());
+        line.put_some("notice", effects.notice.as_ref().map(|notice| mask.text(&notice.to_string())));
         if effects.held {
             line.put("held", "yes");
         }
-        line.put_some("detail", Some(self.verdict.detail()).filter(|detail| !detail.is_empty()));
-        line.put_some("warning", effects.warning.as_ref());
+        line.put_some("detail", Some(self.detail()).filter(|detail| !detail.is_empty()));
+        line.put_some("warning", effects.warning.as_ref().map(|warning| mask.text(warning)));
         line
     }
 }
@@ -109,6 +130,8 @@ pub fn reply_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::config::AddressSource;
     use crate::route::{Key, Matched};
@@ -145,7 +168,7 @@ mod tests {
             (deferred(), "451 4.4.1 deferred: app (the application gave no answer)", 75),
         ];
         for (verdict, reply, exit) in rows {
-            let outcome = Outcome::new(verdict.clone(), "x@example.com");
+            let outcome = Outcome::new(verdict.clone(), "x@example.com", Arc::default());
             assert_eq!(outcome.reply(), *reply);
             assert_eq!(outcome.exit_status(), *exit, "{reply}");
             assert_eq!(format!("250 {}", outcome.pipe_line())[4..], reply[4..], "{reply}");
@@ -154,13 +177,13 @@ mod tests {
 
     #[test]
     fn a_reply_does_not_show_what_only_the_log_gets() {
-        let outcome = Outcome::new(deferred(), "x@example.com");
+        let outcome = Outcome::new(deferred(), "x@example.com", Arc::default());
         assert!(!outcome.reply().contains("gitlab.sock"));
     }
 
     #[test]
     fn a_key_is_never_shown_whole() {
-        let mut outcome = Outcome::new(Verdict::Delivered, "x@example.com");
+        let mut outcome = Outcome::new(Verdict::Delivered, "x@example.com", Arc::default());
         outcome.destination = Some(Destination {
             mailbox: "incoming_email".into(),
             action: Some("reply".into()),

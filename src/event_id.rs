@@ -104,6 +104,15 @@ impl EventId {
         Self(hash.finish().0[..16].iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
+    /// The id of what one sender of this event is told: a copy of the same message from somebody else is told for itself.
+    pub fn of_notice_to(&self, sender: &str) -> Self {
+        let mut hash = Parts::new();
+        hash.part(b"mailhatch notice 1");
+        hash.part(self.0.as_bytes());
+        hash.part(sender.as_bytes());
+        Self(hash.finish().0[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// Reads an id, such as the name of a held message.
     pub fn parse(text: &str) -> Option<Self> {
         let good = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

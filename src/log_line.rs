@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write};
 
 use crate::config::LogFormat;
-use crate::printable::clipped;
+use crate::printable::{clipped, escaped_json, is_bidirectional_control};
 
 /// How urgent it is (RFC 5424 section 6.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,13 +70,6 @@ impl LogLine {
         }
     }
 
-    /// The same with the fields of `other` behind its own.
-    pub fn followed_by(mut self, other: LogLine) -> Self {
-        self.level = other.level;
-        self.fields.extend(other.fields);
-        self
-    }
-
     /// The line's text without a line end.
     pub fn render(&self, format: LogFormat) -> String {
         match format {
@@ -91,7 +84,7 @@ impl LogLine {
         for (name, value) in &self.fields {
             object.insert((*name).to_owned(), value.as_str().into());
         }
-        serde_json::Value::Object(object).to_string()
+        escaped_json(&serde_json::Value::Object(object).to_string())
     }
 
     fn logfmt(&self) -> String {
@@ -111,7 +104,8 @@ struct Logfmt<'a>(&'a str);
 
 impl Display for Logfmt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '"' | '=' | '\\');
+        let drives = |c: char| c.is_control() || is_bidirectional_control(c);
+        let plain = |c: char| !drives(c) && !c.is_whitespace() && !matches!(c, '"' | '=' | '\\');
         if !self.0.is_empty() && self.0.chars().all(plain) {
             return f.write_str(self.0);
         }
@@ -119,7 +113,7 @@ impl Display for Logfmt<'_> {
         for c in self.0.chars() {
             match c {
                 '"' | '\\' => write!(f, "\\{c}")?,
-                c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+                c if drives(c) => write!(f, "\\u{:04x}", u32::from(c))?,
                 c => f.write_char(c)?,
             }
         }
@@ -142,9 +136,12 @@ mod tests {
     fn a_hostile_value_stays_one_value_on_one_line() {
         let mut line = LogLine::new(Level::Info);
         line.put("to", "a@b");
-        line.put("detail", "x\r\nforged=\"1\"");
-        assert_eq!(line.render(LogFormat::Logfmt), r#"to=a@b detail="x\u000d\u000aforged=\"1\"""#);
-        let json: serde_json::Value = serde_json::from_str(&line.render(LogFormat::Json)).expect("json");
-        assert_eq!(json["detail"], "x\r\nforged=\"1\"");
+        line.put("detail", "x\r\nforged=\"1\"\u{9b}\u{202e}\u{7f}");
+        let expected = r#"to=a@b detail="x\u000d\u000aforged=\"1\"\u009b\u202e\u007f""#;
+        assert_eq!(line.render(LogFormat::Logfmt), expected);
+        let json = line.render(LogFormat::Json);
+        assert!(json.is_ascii() && !json.contains('\u{7f}'), "{json:?}");
+        let json: serde_json::Value = serde_json::from_str(&json).expect("json");
+        assert_eq!(json["detail"], "x\r\nforged=\"1\"\u{9b}\u{202e}\u{7f}");
     }
 }

@@ -1,17 +1,17 @@
 //! What became of a message for one recipient: the verdict, where routing sent it, and what was done about it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::event_id::EventId;
 use crate::notice::{NoticeOutcome, NoticePreview};
-use crate::route::{Key, Matched, Route, Unrouted};
+use crate::route::{Key, Mask, Matched, Route, Unrouted};
 use crate::trail::Step;
 use crate::verdict::Verdict;
 
 /// The verdict for one recipient with all that is said about it.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The recipient with a key in it masked.
+    /// The recipient, as it came.
     pub recipient: String,
     /// What becomes of the message.
     pub verdict: Verdict,
@@ -21,6 +21,8 @@ pub struct Outcome {
     pub destination: Option<Destination>,
     /// What was done.
     pub effects: Effects,
+    /// What all that is said of it goes through.
+    pub mask: Arc<Mask>,
 }
 
 /// Whose a message is.
@@ -78,9 +80,9 @@ pub struct Explanation {
 }
 
 impl Outcome {
-    /// A verdict about which nothing else is known.
-    pub fn new(verdict: Verdict, recipient: impl Into<String>) -> Self {
-        Self { recipient: recipient.into(), verdict, id: None, destination: None, effects: Effects::default() }
+    /// A verdict about which nothing else is known, for a message of which so much may be said.
+    pub fn new(verdict: Verdict, recipient: impl Into<String>, mask: Arc<Mask>) -> Self {
+        Self { recipient: recipient.into(), verdict, id: None, destination: None, effects: Effects::default(), mask }
     }
 }
 

@@ -15,7 +15,6 @@ mod waiting;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
@@ -33,11 +32,10 @@ use crate::event_id::{EventId, MessageDigest};
 use crate::held::HeldStore;
 use crate::intake::Deliver;
 use crate::ledger::DeliveryLog;
-use crate::log_line::{Level, LogLine};
-use crate::mail::{Content, Envelope, Item, Message, Recipient};
+use crate::mail::{Content, Envelope, Message, Recipient};
 use crate::notice::{NoticePreview, Notifier};
 use crate::outcome::{Destination, Explanation, Outcome, StandingAnswers};
-use crate::route::{Route, Routes, Unrouted};
+use crate::route::{Mask, Route, Routes, Unrouted};
 use crate::screen::{Screen, Screened};
 use crate::telemetry::{Telemetry, TimedStep};
 use crate::trail::{Step, Trail};
@@ -76,6 +74,8 @@ struct MessageContext {
     authentication: OnceCell<Arc<Authentication>>,
     /// Reading it failed by a fault of ours: nothing is known but its octets.
     fault: Option<Deferral>,
+    /// What everything that is said of it goes through.
+    mask: Arc<Mask>,
 }
 
 impl MessageContext {
@@ -236,6 +236,7 @@ impl Engine {
                 screen_steps: screening.into_steps(),
                 authentication: OnceCell::new(),
                 fault: None,
+                mask: Arc::new(self.routes.mask_of(&envelope, Some(&message))),
                 envelope: envelope.clone(),
                 deadline,
                 message,
@@ -243,7 +244,10 @@ impl Engine {
             })
         };
         // A panic is a bug of ours, which must not cost the message.
-        std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| unread(envelope.clone(), content, deadline))
+        std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+            let mask = Arc::new(self.routes.mask_of(&envelope, None));
+            unread(envelope.clone(), content, deadline, mask)
+        })
     }
 
     /// The same; a large message must not keep a thread from all others meanwhile.
@@ -274,13 +278,15 @@ impl Engine {
                 join_all(context.recipients().map(deliver)).await
             }
             Err(deferral) => {
-                let deferred = |recipient| self.outcome_without_id(Verdict::Deferred(deferral.clone()), recipient);
+                let mask = Arc::new(self.routes.mask_of(&envelope, None));
+                let verdict = || Verdict::Deferred(deferral.clone());
+                let deferred = |recipient: &Recipient| Outcome::new(verdict(), &recipient.address, mask.clone());
                 envelope.recipients.iter().map(deferred).collect()
             }
         };
         let message = context.as_ref().ok().map(|context| &context.message);
         for outcome in &outcomes {
-            self.telemetry.log(&log_line(&envelope, message, outcome, started.elapsed()));
+            self.telemetry.log(&outcome.log_line(&envelope, message, started.elapsed()));
             self.telemetry.count(outcome);
         }
         self.telemetry.observe(TimedStep::Total, started.elapsed());
@@ -300,7 +306,7 @@ impl Engine {
                 let decided = Decided { decision, destination, id: event_id(context, recipient, routed) };
                 let deferred = AssertUnwindSafe(self.execute(context, recipient, decided)).catch_unwind().await;
                 let fault = || Verdict::Deferred(Deferral::internal_error());
-                deferred.unwrap_or_else(|_| self.outcome_without_id(fault(), recipient))
+                deferred.unwrap_or_else(|_| Outcome::new(fault(), &recipient.address, context.mask.clone()))
             }
         }
     }
@@ -381,7 +387,7 @@ impl Engine {
         decided: Decided,
         trail: Trail,
     ) -> Explanation {
-        let mut outcome = self.outcome(recipient, &decided);
+        let mut outcome = Self::outcome(context, recipient, &decided);
         let mut notice = None;
         outcome.verdict = match decided.decision {
             Decision::Defer(deferral) => Verdict::Deferred(deferral),
@@ -417,16 +423,12 @@ impl Engine {
     }
 
     /// An outcome whose verdict is still to be found.
-    fn outcome(&self, recipient: &Recipient, decided: &Decided) -> Outcome {
+    fn outcome(context: &MessageContext, recipient: &Recipient, decided: &Decided) -> Outcome {
         Outcome {
             id: Some(decided.id.clone()),
             destination: decided.destination.clone(),
-            ..self.outcome_without_id(Verdict::Delivered, recipient)
+            ..Outcome::new(Verdict::Delivered, &recipient.address, context.mask.clone())
         }
-    }
-
-    fn outcome_without_id(&self, verdict: Verdict, recipient: &Recipient) -> Outcome {
-        Outcome::new(verdict, self.routes.mask(&recipient.address))
     }
 }
 
@@ -447,7 +449,12 @@ fn digest(message: &Message, envelope: &Envelope) -> Result<MessageDigest, Defer
 }
 
 /// A message that nothing is known of but its octets, so that it can be deferred, and held in the end.
-fn unread(envelope: Arc<Envelope>, content: Content, deadline: Instant) -> Result<MessageContext, Deferral> {
+fn unread(
+    envelope: Arc<Envelope>,
+    content: Content,
+    deadline: Instant,
+    mask: Arc<Mask>,
+) -> Result<MessageContext, Deferral> {
     let message = Message::unread(content);
     let nowhere = || Routed { route: Err(Unrouted::NoMailbox), steps: Vec::new() };
     Ok(MessageContext {
@@ -457,6 +464,7 @@ fn unread(envelope: Arc<Envelope>, content: Content, deadline: Instant) -> Resul
         screen_steps: Vec::new(),
         authentication: OnceCell::new(),
         fault: Some(Deferral::internal_error()),
+        mask,
         envelope,
         message,
         deadline,
@@ -481,21 +489,4 @@ fn unknown_address(unrouted: &Unrouted) -> Rejection {
         }
     };
     Rejection { rule: "unknown-address", reason: reason.to_owned() }
-}
-
-fn log_line(envelope: &Envelope, message: Option<&Message>, outcome: &Outcome, delay: Duration) -> LogLine {
-    let mut line = LogLine::new(Level::Info);
-    line.put_some("queue_id", envelope.queue_id.as_ref());
-    if let Some(mailbox) = envelope.origin.mailbox() {
-        line.put("inbox", &mailbox.inbox);
-        match &mailbox.item {
-            Item::Uid { uid, .. } => line.put("uid", uid),
-        }
-    }
-    line.put_some("message_id", message.and_then(Message::message_id));
-    line.put_some("sender", envelope.sender.as_text());
-    line.put_some("client", envelope.client.address);
-    line.put_some("size", message.map(Message::size));
-    line.put("delay", format_args!("{:.3}", delay.as_secs_f64()));
-    line.followed_by(outcome.log_line())
 }

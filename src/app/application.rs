@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::event::Event;
-use crate::route::Key;
+use crate::route::Mask;
 use crate::verdict::Status;
 
 /// An application that takes events.
@@ -122,12 +122,12 @@ impl AppError {
     }
 }
 
-/// The answer as a log line or a reply may show it: an application may repeat the key in what it says.
+/// The answer as a notice, a log line or a reply may show it: an application may repeat a key in what it says.
 ///
 /// # Errors
-/// The application's own error, with the key hidden.
-pub fn hide_key(key: &Key, answer: Result<Answer, AppError>) -> Result<Answer, AppError> {
-    let hidden = |text: String| key.hide_in(&text);
+/// The application's own error, with the keys hidden.
+pub fn hide_keys(mask: &Mask, answer: Result<Answer, AppError>) -> Result<Answer, AppError> {
+    let hidden = |text: String| mask.text(&text);
     match answer {
         Ok(Answer::Delivered { how, warning }) => {
             Ok(Answer::Delivered { how: hidden(how), warning: warning.map(hidden) })

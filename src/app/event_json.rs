@@ -20,6 +20,7 @@ use super::event::Event;
 use crate::auth::Authentication;
 use crate::config::EventPart;
 use crate::mail::{self, Address, Encoded, Listed, Message, Mime, NamedAddress, Recipient};
+use crate::printable::EscapedJson;
 
 /// An event ready to be written, as often as needed.
 pub(super) struct EventJson<'e> {
@@ -41,7 +42,7 @@ impl<'e> EventJson<'e> {
 
     /// Writes it; the same bytes each time.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut serializer = serde_json::Serializer::with_formatter(out, WithoutNul);
+        let mut serializer = serde_json::Serializer::with_formatter(EscapedJson(out), WithoutNul);
         self.body().serialize(&mut serializer).map_err(io::Error::from)
     }
 

@@ -30,6 +30,6 @@ mod spool;
 mod to_field;
 mod webhook;
 
-pub use application::{AfterRefusals, Answer, App, AppError, Refusals, hide_key};
+pub use application::{AfterRefusals, Answer, App, AppError, Refusals, hide_keys};
 pub use event::Event;
 pub use registry::Apps;

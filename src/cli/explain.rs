@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::envelope_options::EnvelopeOptions;
-use super::output::{FAILED, print_error, report, say};
+use super::output::{FAILED, print_error, report, say_json, say_painted};
 use super::set_up::{Site, small_runtime};
 use crate::event_id::EventId;
 use crate::intake::pipe::read_message;
@@ -99,10 +99,7 @@ pub(super) fn run(config: &Path, options: Options) -> u8 {
             .collect(),
     };
     if options.json {
-        match serde_json::to_string_pretty(&explanation) {
-            Ok(json) => say(format_args!("{json}")),
-            Err(error) => print_error(format_args!("{error}")),
-        }
+        say_json(&explanation);
     } else {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         show(&explanation, Paint(colour));
@@ -166,10 +163,10 @@ fn is_quiet(step: &Step) -> bool {
 
 fn show(explanation: &ExplainedMessage<'_>, paint: Paint) {
     let id = for_terminal(explanation.message_id.as_deref().unwrap_or("without a Message-ID"));
-    say(format_args!("message {} ({} octets)", paint.bold(&id), explanation.size));
+    say_painted(format_args!("message {} ({} octets)", paint.bold(&id), explanation.size));
     for recipient in &explanation.recipients {
         let name = if recipient.recipient.is_empty() { "(no recipient given)" } else { recipient.recipient };
-        say(format_args!("\nrecipient {}", paint.bold(&for_terminal(name))));
+        say_painted(format_args!("\nrecipient {}", paint.bold(&for_terminal(name))));
         // The screen has many rules, and most of them have nothing to say: they share a line.
         let mut quiet = recipient.trail.iter().filter(|step| is_quiet(step)).count();
         for step in recipient.trail {
@@ -177,12 +174,13 @@ fn show(explanation: &ExplainedMessage<'_>, paint: Paint) {
                 if quiet > 0 {
                     let result = paint.result(&format!("{:<13}", "pass"));
                     let rules = format!("{} rules", std::mem::take(&mut quiet));
-                    say(format_args!("  {:<7} {rules:<24} {result} --json names them", "screen"));
+                    say_painted(format_args!("  {:<7} {rules:<24} {result} --json names them", "screen"));
                 }
                 continue;
             }
             let result = paint.result(&format!("{:<13}", step.result));
-            say(format_args!("  {:<7} {:<24} {result} {}", step.step, step.rule, for_terminal(&step.detail)));
+            let (rule, detail) = (for_terminal(&step.rule), for_terminal(&step.detail));
+            say_painted(format_args!("  {:<7} {rule:<24} {result} {detail}", step.step));
         }
         let mut why = String::new();
         if let Some(reason) = recipient.reason {
@@ -191,10 +189,11 @@ fn show(explanation: &ExplainedMessage<'_>, paint: Paint) {
         if let Some(detail) = recipient.detail {
             why.push_str(&format!(" ({})", for_terminal(detail)));
         }
-        say(format_args!("  {:<7} {}{why}", "verdict", paint.result(recipient.verdict)));
+        say_painted(format_args!("  {:<7} {}{why}", "verdict", paint.result(recipient.verdict)));
         if let (Some(mailbox), Some(key)) = (recipient.mailbox, recipient.key) {
             let action = recipient.action.unwrap_or("none");
-            say(format_args!("  {:<7} mailbox {mailbox}, action {action}, key {}", "", for_terminal(key)));
+            let whose = for_terminal(&format!("mailbox {mailbox}, action {action}, key {key}"));
+            say_painted(format_args!("  {:<7} {whose}", ""));
         }
     }
 }

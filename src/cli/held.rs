@@ -1,6 +1,6 @@
 //! `mailhatch held`: the copies kept back.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::intake::Deliver;
 use crate::mail::Envelope;
 use crate::outcome::Outcome;
 use crate::pipeline::WaitingCopies;
-use crate::printable::for_terminal;
+use crate::printable::{ForTerminal, for_terminal};
 use crate::state_dir::StateError;
 use crate::telemetry::Telemetry;
 use crate::verdict::Verdict;
@@ -28,7 +28,7 @@ pub(super) enum Held {
     Show {
         /// Its id, as `list` and the log show it.
         id: String,
-        /// Print the message alone, as it came in.
+        /// Print the message alone, as it came in; not to a terminal, which it could drive.
         #[arg(long)]
         raw: bool,
     },
@@ -86,12 +86,10 @@ async fn list(store: &HeldStore) -> Result<(), String> {
         let HeldRecord { id, verdict, rule, size, .. } = record;
         let sender = record.envelope.sender.as_text().map_or("unknown".to_owned(), |sender| format!("<{sender}>"));
         let recipient = &record.recipient.address;
-        say(format_args!(
-            "{id}  {}  {verdict}: {rule}  {size} octets  from={} to={}",
-            time(record.held_at),
-            for_terminal(&sender),
-            for_terminal(recipient)
-        ));
+        let held_at = time(record.held_at);
+        // On one line, whatever stands in it.
+        let line = format!("{id}  {held_at}  {verdict}: {rule}  {size} octets  from={sender} to={recipient}");
+        say(format_args!("{}", for_terminal(&line)));
     }
     list.unreadable.iter().for_each(|error| print_error(format_args!("{error}")));
     if list.unreadable.is_empty() { Ok(()) } else { Err(format!("{} copies cannot be read", list.unreadable.len())) }
@@ -99,29 +97,35 @@ async fn list(store: &HeldStore) -> Result<(), String> {
 
 async fn show(store: &HeldStore, id: &EventId, raw: bool) -> Result<(), String> {
     let (record, content) = store.read(id).await.map_err(text)?.ok_or_else(|| none_of(id))?;
-    if !raw {
-        let Envelope { sender, client, queue_id, .. } = &record.envelope;
-        say(format_args!("id           {id}"));
-        say(format_args!("held since   {}", time(record.held_at)));
-        say(format_args!("why          {}: {} ({})", record.verdict, record.rule, for_terminal(&record.detail)));
-        say(format_args!(
-            "sender       {}",
-            sender.as_text().map_or("unknown".to_owned(), |s| format!("<{}>", for_terminal(s)))
-        ));
-        say(format_args!("recipient    {}", for_terminal(&record.recipient.address)));
-        if let Some(original) = &record.recipient.original {
-            say(format_args!("original     {}", for_terminal(original)));
+    let out = std::io::stdout();
+    if raw {
+        if out.is_terminal() {
+            let why = "a message as it came in can drive a terminal: redirect it to a file, or leave --raw out";
+            return Err(why.to_owned());
         }
-        if let Some(address) = client.address {
-            say(format_args!(
-                "client       {address} helo={}",
-                for_terminal(client.helo.as_deref().unwrap_or("unknown"))
-            ));
-        }
-        say(format_args!("queue id     {}", for_terminal(queue_id.as_deref().unwrap_or("unknown"))));
-        say(format_args!("size         {} octets\n", record.size));
+        let mut out = out.lock();
+        return content.write_to(&mut out).and_then(|()| out.flush()).map_err(|error| error.to_string());
     }
-    content.write_to(&mut std::io::stdout().lock()).and_then(|()| std::io::stdout().flush()).map_err(|e| e.to_string())
+    let Envelope { sender, client, queue_id, .. } = &record.envelope;
+    say(format_args!("id           {id}"));
+    say(format_args!("held since   {}", time(record.held_at)));
+    let why = format!("{}: {} ({})", record.verdict, record.rule, record.detail);
+    say(format_args!("why          {}", for_terminal(&why)));
+    say(format_args!(
+        "sender       {}",
+        sender.as_text().map_or("unknown".to_owned(), |s| format!("<{}>", for_terminal(s)))
+    ));
+    say(format_args!("recipient    {}", for_terminal(&record.recipient.address)));
+    if let Some(original) = &record.recipient.original {
+        say(format_args!("original     {}", for_terminal(original)));
+    }
+    if let Some(address) = client.address {
+        say(format_args!("client       {address} helo={}", for_terminal(client.helo.as_deref().unwrap_or("unknown"))));
+    }
+    say(format_args!("queue id     {}", for_terminal(queue_id.as_deref().unwrap_or("unknown"))));
+    say(format_args!("size         {} octets\n", record.size));
+    let mut out = ForTerminal::new(out.lock());
+    content.write_to(&mut out).and_then(|()| out.finish()).map_err(|error| error.to_string())
 }
 
 /// Exactly the pipeline again, for the one recipient the copy was kept for.
@@ -149,7 +153,7 @@ async fn release_waiting(site: &Site) -> Result<(), String> {
 }
 
 fn still_held(outcome: &Outcome) -> String {
-    format!("{}: {} ({})", outcome.verdict.name(), outcome.verdict.rule().unwrap_or("?"), outcome.verdict.detail())
+    format!("{}: {} ({})", outcome.verdict.name(), outcome.verdict.rule().unwrap_or("?"), outcome.detail())
 }
 
 async fn purge(site: &Site) -> Result<(), String> {

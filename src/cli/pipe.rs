@@ -269,7 +269,7 @@ mod tests {
     fn when_the_time_is_over_the_answer_that_stands_is_given() {
         let delivered = |number: usize| {
             let standing = StandingAnswers::default();
-            (0..number).for_each(|_| standing.note(Outcome::new(Verdict::Delivered, "x@example.com")));
+            (0..number).for_each(|_| standing.note(Outcome::new(Verdict::Delivered, "x@example.com", Arc::default())));
             Arc::new(standing)
         };
         let rows: &[(&str, Option<u8>, usize, usize, u8, &str)] = &[

@@ -102,10 +102,13 @@ impl Claim {
 /// A notice that somebody wants to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoticeRequest {
-    /// The event it is about: one notice an event.
+    /// The event it is about and the sender who is told: one notice for both.
     pub id: EventId,
-    /// For whom, in the form in which all spellings of one sender are the same.
+    /// The address that is written to, in the form in which all its spellings are the same. A notice that is sent counts for it alone.
     pub canonical: String,
+    /// The person behind it, in the same form: where a forwarder has rewritten the address, another one. A notice to either is too
+    /// soon.
+    pub person: String,
     /// The domain that the limit per domain counts, in lower case.
     pub domain: String,
 }

@@ -28,8 +28,9 @@ impl ReserveNotice {
         let interval = i64::try_from(limits.interval.as_secs()).unwrap_or(i64::MAX);
         // Windows look both ways: rows far in the future are left over from a clock that was wrong.
         let (from, to) = (now.saturating_sub(interval), now.saturating_add(interval));
-        let question = "SELECT max(time) FROM notice WHERE address = ?1 AND time > ?2 AND time < ?3";
-        let last: Option<i64> = transaction.only(question, (&self.request.canonical, from, to), |row| row.get(0))?;
+        let question = "SELECT max(time) FROM notice WHERE address IN (?1, ?2) AND time > ?3 AND time < ?4";
+        let addresses = (&self.request.canonical, &self.request.person);
+        let last: Option<i64> = transaction.only(question, (addresses.0, addresses.1, from, to), |row| row.get(0))?;
         if let Some(last) = last {
             return Ok(Some(Reservation::TooSoon { last: time(last) }));
         }

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 pub use canonical::canonical_sender;
 pub use policy::Withheld;
 
+use self::canonical::canonical_address;
 use self::render::{Mailer, Templates};
 use self::submit::LocalMta;
 use crate::auth::{Authentication, ProvenEnvelopeSender};
@@ -40,6 +41,11 @@ pub enum NoticeOutcome {
         /// For whom.
         to: String,
     },
+    /// It was handed over on an earlier try of the same message.
+    SentBefore {
+        /// For whom.
+        to: String,
+    },
     /// It was not written.
     Withheld(Withheld),
 }
@@ -48,6 +54,7 @@ impl fmt::Display for NoticeOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sent { .. } => f.write_str("sent"),
+            Self::SentBefore { .. } => f.write_str("sent before"),
             Self::Withheld(why) => write!(f, "withheld: {why}"),
         }
     }
@@ -129,7 +136,7 @@ impl Notifier {
         self.templates.faults()
     }
 
-    /// Writes the notice if it may be written, at most once for an event. The sender is examined only if everything cheaper
+    /// Writes the notice if it may be written, at most once for an event and a sender. The sender is examined only if everything cheaper
     /// says yes.
     ///
     /// # Errors
@@ -146,23 +153,25 @@ impl Notifier {
             Err(withheld) => return Ok(NoticeOutcome::Withheld(withheld)),
         };
         let to = proof.address();
+        let canonical = canonical_address(to).to_string();
+        let id = rejected.id.of_notice_to(&canonical);
         let request = NoticeRequest {
-            id: rejected.id.clone(),
-            canonical: canonical_sender(to).to_string(),
+            id: id.clone(),
+            canonical,
+            person: canonical_sender(to).to_string(),
             domain: canonical_domain(to.domain()),
         };
-        let sent = || NoticeOutcome::Sent { to: to.to_string() };
         let reserved = timeout_at(deadline, log.reserve_notice(request)).await;
         let reserved = reserved.map_err(|_| Deferral::deadline_missed("the ledger"))?;
         let slot = match reserved.map_err(|error| not_recorded(&error))? {
             Reservation::Granted(slot) => slot,
-            Reservation::AlreadySent => return Ok(sent()),
+            Reservation::AlreadySent => return Ok(NoticeOutcome::SentBefore { to: to.to_string() }),
             Reservation::InFlight => return Err(Deferral::in_flight(IN_FLIGHT)),
             Reservation::TooSoon { .. } => return Ok(NoticeOutcome::Withheld(Withheld::Interval)),
             Reservation::DomainLimit => return Ok(NoticeOutcome::Withheld(Withheld::DomainLimit)),
             Reservation::TotalLimit => return Ok(NoticeOutcome::Withheld(Withheld::TotalLimit)),
         };
-        let submitted = match render::render(&self.mailer, &self.hostname, &self.templates, rejected, &proof) {
+        let submitted = match render::render(&self.mailer, &self.hostname, &self.templates, rejected, &id, &proof) {
             Ok(notice) => self.mta.submit(to, &notice, deadline).await,
             Err(error) => Err(format!("it cannot be built: {error}")),
         };
@@ -174,7 +183,7 @@ impl Notifier {
         crash_point("notice-submitted");
         // It is sent, so the message is answered; the ledger goes on trying to write that down.
         let _ = log.confirm_notice(slot).await;
-        Ok(sent())
+        Ok(NoticeOutcome::Sent { to: to.to_string() })
     }
 
     /// Whether a notice would go out; asks no limit, because asking would not change it.

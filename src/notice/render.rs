@@ -13,6 +13,7 @@ use mail_builder::mime::{BodyPart, MimePart};
 use super::Rejected;
 use super::policy::MARK;
 use crate::auth::ProvenEnvelopeSender;
+use crate::event_id::EventId;
 use crate::mail::{Address, Message};
 
 /// Octets of the message's header that go back.
@@ -197,15 +198,16 @@ fn report_status(rule: &str) -> &'static str {
     }
 }
 
-/// The notice's bytes, with CRLF line ends.
+/// The notice's bytes, with CRLF line ends; `id` is the notice's own.
 pub(super) fn render(
     mailer: &Mailer,
     hostname: &str,
     templates: &Templates,
     rejected: Rejected<'_>,
+    id: &EventId,
     proof: &ProvenEnvelopeSender,
 ) -> std::io::Result<Vec<u8>> {
-    let Rejected { id, message, recipient, rejection, .. } = rejected;
+    let Rejected { message, recipient, rejection, .. } = rejected;
     let original = recipient.original.as_deref().unwrap_or(&recipient.address);
     let template = templates.find(rejection.rule, language(rejected).as_deref());
     let values = [
@@ -227,7 +229,7 @@ pub(super) fn render(
         .from(BuilderAddress::new_address(mailer.name.as_deref(), mailer.address.as_str()))
         .to(BuilderAddress::new_address(None::<&str>, proof.address().as_str()))
         .subject(template.subject)
-        // Derived from the event: a second try is the same mail.
+        // Derived from the event and the sender: a second try is the same mail.
         .message_id(format!("{id}.notice@{hostname}"))
         .header("Auto-Submitted", Raw::new("auto-replied"))
         .header("X-Auto-Response-Suppress", Raw::new("All"))

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Decided, Decision, Engine, MessageContext};
-use crate::app::{AfterRefusals, Answer, AppError, Event, Refusals, hide_key};
+use crate::app::{AfterRefusals, Answer, AppError, Event, Refusals, hide_keys};
 use crate::crash_point::crash_point;
 use crate::event_id::EventId;
 use crate::held::HeldCopy;
@@ -36,7 +36,7 @@ pub(super) const RULE_PATIENCE: &str = "patience";
 impl Engine {
     /// Does what was decided.
     pub(super) async fn execute(&self, context: &MessageContext, recipient: &Recipient, decided: Decided) -> Outcome {
-        let mut outcome = self.outcome(recipient, &decided);
+        let mut outcome = Self::outcome(context, recipient, &decided);
         let done = match decided.decision {
             Decision::Defer(deferral) => Err(deferral),
             Decision::Deliver(route) => self.hand_over(context, recipient, *route, &decided.id, &mut outcome).await,
@@ -138,7 +138,7 @@ impl Engine {
         if answer.is_ok() {
             crash_point("app-acknowledged");
         }
-        match hide_key(&event.route.key, answer) {
+        match hide_keys(&context.mask, answer) {
             Ok(Answer::Delivered { warning, .. }) => {
                 outcome.effects.warning = warning;
                 if let Some(standing) = self.standing.get() {

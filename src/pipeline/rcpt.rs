@@ -61,7 +61,7 @@ impl Decide for Engine {
         }
         let mut line = LogLine::event(Level::Info, "refused-at-rcpt");
         line.put("reason", answer.name());
-        line.put("to", self.routes.mask(address.as_str()));
+        line.put("to", self.routes.mask_recipient(address.as_str()));
         line.put("sender", self.routes.mask(&request.sender));
         line.put("client", &request.client);
         line.put("instance", &request.instance);

@@ -49,6 +49,14 @@ impl Found<'_> {
             FoundKey::Fixed(key) => Some(key.clone()),
         }
     }
+
+    /// The key as it stands in the address; `None` where it is the mailbox's own.
+    pub fn written_key(&self) -> Option<&str> {
+        match &self.key {
+            FoundKey::Part(range) => Some(&self.address[range.clone()]),
+            FoundKey::Fixed(_) => None,
+        }
+    }
 }
 
 /// Text before or behind the key, and what follows from it.
@@ -180,11 +188,6 @@ impl ReplyIndex {
         let takes = |(entry, actions): &&Taker| admits(entry.list) && actions.reply(&id[key.clone()]).is_some();
         let (entry, _) = entries.iter().find(takes)?;
         Some(Found { mailbox: entry.mailbox, address: Cow::Borrowed(id), key: FoundKey::Part(key) })
-    }
-
-    /// Where the key of an id stands, whoever takes it.
-    pub fn key(&self, id: &str) -> Option<Range<usize>> {
-        self.split(id).map(|(_, key)| key)
     }
 
     fn split(&self, id: &str) -> Option<(&[Taker], Range<usize>)> {

@@ -17,12 +17,6 @@ impl Key {
     pub fn reveal(&self) -> &str {
         &self.0
     }
-
-    /// A text of somebody else's, such as an application's answer, with this key in it shown as a log may show it.
-    pub fn hide_in(&self, text: &str) -> String {
-        // A key of a few characters is part of many words, and hiding those would show it.
-        if self.0.chars().count() > 4 { text.replace(&self.0, &self.to_string()) } else { text.to_owned() }
-    }
 }
 
 impl fmt::Display for Key {

@@ -8,6 +8,7 @@ mod could_be;
 mod gitlab;
 mod index;
 mod key;
+mod mask;
 mod order;
 mod pattern;
 mod received;
@@ -17,17 +18,21 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 pub use could_be::Foreseeable;
 pub use key::Key;
+pub use mask::Mask;
 
 use action::{Actions, Compiled};
 use could_be::Refusable;
-use index::{Entry, Found, FoundKey, PatternIndex, ReplyIndex};
+use index::{Entry, Found, PatternIndex, ReplyIndex};
+use mask::KeyForms;
 use order::Stage;
 use pattern::MailboxAddress;
 
 use crate::config::{AddressSource, Config, ConfigError, MailboxConfig};
-use crate::mail::{Address, Message, Recipient, canonical_domain};
+use crate::mail::{Address, Envelope, Message, Recipient, canonical_domain};
 use crate::trail::Trail;
 
 /// A message's mailbox, key and action for one recipient.
@@ -75,10 +80,10 @@ pub enum Unrouted {
 pub struct Routes {
     mailboxes: Vec<Mailbox>,
     stages: Vec<Stage>,
-    patterns: PatternIndex,
     replies: ReplyIndex,
     domains: HashSet<String>,
     refusable: Refusable,
+    forms: Arc<KeyForms>,
 }
 
 #[derive(Clone, Debug)]
@@ -97,6 +102,7 @@ impl Routes {
         let (mut patterns, mut replies) = (PatternIndex::default(), ReplyIndex::default());
         let (mut lists, mut domains): (Vec<Vec<AddressSource>>, _) = (Vec::new(), HashSet::new());
         let mut dedicated = Vec::new();
+        let (mut forms, mut hosts) = (Vec::new(), HashSet::new());
         for mailbox in &config.mailboxes {
             let address = MailboxAddress::read(config, mailbox)?;
             let actions = Actions::read(config, config.actions_of(mailbox), &mut compiled)?;
@@ -108,7 +114,10 @@ impl Routes {
             });
             let entry = Entry { mailbox: mailboxes.len(), list };
             match &address {
-                MailboxAddress::Pattern(pattern) => patterns.add(pattern, entry),
+                MailboxAddress::Pattern(pattern) => {
+                    patterns.add(pattern, entry);
+                    forms.push(pattern.clone());
+                }
                 MailboxAddress::Fixed(address, key) => patterns.add_fixed(address, key, entry),
                 MailboxAddress::Dedicated(_) => {}
             }
@@ -116,6 +125,7 @@ impl Routes {
             if !matches!(address, MailboxAddress::Fixed(..)) {
                 let host = mailbox.references_host.clone().unwrap_or_else(|| address.domain());
                 replies.add(&host, &actions, entry);
+                hosts.insert(canonical_domain(&host));
             }
             domains.insert(address.domain());
             if let MailboxAddress::Dedicated(address) = address {
@@ -124,7 +134,9 @@ impl Routes {
             mailboxes.push(Mailbox { config: Arc::new(mailbox.clone()), actions });
         }
         let refusable = Refusable::read(config, &domains, &lists, dedicated)?;
-        Ok(Self { mailboxes, stages: order::stages(&lists), patterns, replies, domains, refusable })
+        hosts.extend(domains.iter().cloned());
+        let forms = Arc::new(KeyForms::new(patterns, &forms, hosts));
+        Ok(Self { mailboxes, stages: order::stages(&lists), replies, domains, refusable, forms })
     }
 
     /// Whose the message is for one recipient (DESIGN section 2.3): sources in order, inside a source the addresses in the
@@ -172,26 +184,39 @@ impl Routes {
                 None => Foreseeable::UnknownKey { mailbox },
             };
         }
-        match self.patterns.find(text, &|_| true).and_then(|found| self.mailboxes.get(found.mailbox)) {
+        match self.forms.patterns.find(text, &|_| true).and_then(|found| self.mailboxes.get(found.mailbox)) {
             Some(mailbox) => Foreseeable::HeaderFirst { mailbox: Arc::clone(&mailbox.config) },
             None => self.refusable.formless(&domain),
         }
     }
 
-    /// An address as logs may show it: a key in it is masked.
-    pub fn mask<'a>(&self, address: &'a str) -> Cow<'a, str> {
-        let bare = address.strip_prefix('<').unwrap_or(address);
-        let bare = bare.strip_suffix('>').unwrap_or(bare);
-        let masked = |address: &str, key: std::ops::Range<usize>| {
-            let shown = Key::new(&address[key.clone()]).map_or_else(|| "…".to_owned(), |key| key.to_string());
-            Cow::Owned(format!("{}{shown}{}", &address[..key.start], &address[key.end..]))
-        };
-        match self.patterns.find(bare, &|_| true) {
-            Some(Found { address, key: FoundKey::Part(key), .. }) => return masked(&address, key),
-            Some(Found { key: FoundKey::Fixed(_), .. }) => return Cow::Borrowed(address),
-            None => {}
+    /// What may be said of a message: its keys are found in the envelope, and in the header where it could be read.
+    pub fn mask_of(&self, envelope: &Envelope, message: Option<&Message>) -> Mask {
+        let mut known = Vec::new();
+        let recipients = envelope.recipients.iter();
+        let texts = recipients.flat_map(|recipient| [Some(recipient.address.as_str()), recipient.original.as_deref()]);
+        for text in texts.chain([envelope.sender.as_text()]).flatten() {
+            if let Some(found) = self.forms.patterns.find(text, &|_| true) {
+                known.extend(found.written_key().map(str::to_owned));
+            }
+            self.forms.keys_in(text, &mut known);
         }
-        self.replies.key(bare).map_or(Cow::Borrowed(address), |key| masked(bare, key))
+        let header = message.map(|message| message.bytes().slice(..message.header().len()));
+        Mask::new(Arc::clone(&self.forms), known, header.unwrap_or_default())
+    }
+
+    /// An address or an id as logs may show it: a key in it is cut.
+    pub fn mask(&self, address: &str) -> String {
+        self.bare_mask().address(address)
+    }
+
+    /// The same for a recipient: it is meant to be an address of ours, so in doubt everything behind a delimiter is a key.
+    pub fn mask_recipient(&self, address: &str) -> String {
+        self.bare_mask().recipient(address)
+    }
+
+    fn bare_mask(&self) -> Mask {
+        Mask::new(Arc::clone(&self.forms), Vec::new(), Bytes::new())
     }
 
     /// Whether mail to the address would come back to one of our mailboxes, or its domain is the domain of one. The second
@@ -204,7 +229,7 @@ impl Routes {
         let admits = |list: usize| stage.admits(list);
         match stage.source {
             AddressSource::References => self.replies.find(text, &admits),
-            _ => self.patterns.find(text, &admits),
+            _ => self.forms.patterns.find(text, &admits),
         }
     }
 

@@ -32,7 +32,7 @@ impl Routes {
     fn ours(&self, addresses: impl Iterator<Item = String>) -> Vec<Recipient> {
         let mut seen = HashSet::new();
         let mut is_new = |address: &String| {
-            let found = self.patterns.find(address, &|list| self.takes_envelopes(list))?;
+            let found = self.forms.patterns.find(address, &|list| self.takes_envelopes(list))?;
             seen.insert((found.mailbox, found.key().to_owned())).then_some(())
         };
         addresses.filter(|address| is_new(address).is_some()).take(MOST).map(Recipient::new).collect()

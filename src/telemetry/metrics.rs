@@ -209,6 +209,8 @@ impl Metrics {
         }
         match &outcome.effects.notice {
             Some(NoticeOutcome::Sent { .. }) => self.notices.with_label_values(&["sent", ""]).inc(),
+            // Counted when it was sent.
+            Some(NoticeOutcome::SentBefore { .. }) => {}
             Some(NoticeOutcome::Withheld(why)) => self.notices.with_label_values(&["withheld", why.name()]).inc(),
             None => {}
         }
@@ -301,7 +303,7 @@ mod tests {
             key: Key::new("59d8df8370b7e95c").expect("key"),
             matched: Matched { source: AddressSource::To, address: String::new() },
         });
-        Outcome { destination, ..Outcome::new(verdict, "incoming+59d8…@example.com") }
+        Outcome { destination, ..Outcome::new(verdict, "incoming+59d8…@example.com", std::sync::Arc::default()) }
     }
 
     #[test]

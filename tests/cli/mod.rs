@@ -5,3 +5,4 @@ mod import;
 mod sandbox;
 mod serve;
 mod site;
+mod terminal;

@@ -51,7 +51,7 @@ impl Deliver for Recorder {
             let mut outcomes: Vec<_> = envelope
                 .recipients
                 .iter()
-                .map(|recipient| Outcome::new(outcome(&recipient.address), recipient.address.as_str()))
+                .map(|recipient| Outcome::new(outcome(&recipient.address), recipient.address.as_str(), Arc::default()))
                 .collect();
             if way == "short" {
                 outcomes.pop();

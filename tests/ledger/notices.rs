@@ -8,7 +8,8 @@ const LIMITS: &str = "[notice]\ninterval = \"24h\"\nper_domain_per_hour = 2\ntot
 
 async fn reserve(ledger: &Ledger, number: u128, address: &str) -> Reservation {
     let (_, domain) = address.split_once('@').expect("address");
-    let request = NoticeRequest { id: id(number), canonical: address.into(), domain: domain.into() };
+    let request =
+        NoticeRequest { id: id(number), canonical: address.into(), person: address.into(), domain: domain.into() };
     ledger.reserve_notice(request).await.expect("answer")
 }
 

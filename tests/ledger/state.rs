@@ -63,5 +63,10 @@ pub async fn hold(state: &Path, number: u128, size: usize) -> Result<(), StateEr
 
 /// A notice to a sender of its own.
 pub fn request(number: u128) -> NoticeRequest {
-    NoticeRequest { id: id(number), canonical: format!("{number}@example.org"), domain: "example.org".into() }
+    NoticeRequest {
+        id: id(number),
+        canonical: format!("{number}@example.org"),
+        person: format!("{number}@example.org"),
+        domain: "example.org".into(),
+    }
 }

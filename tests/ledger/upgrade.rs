@@ -20,7 +20,12 @@ async fn a_ledger_of_version_1_is_used_on() {
     assert!(matches!(ledger.begin(&id(1)).await, Ok(Begin::Delivered(_))));
     let refused_for = ledger.first_refusal(&id(2)).await.expect("read");
     assert!(refused_for >= Duration::from_secs(5000), "{refused_for:?}");
-    let request = NoticeRequest { id: id(4), canonical: "jane@example.org".into(), domain: "example.org".into() };
+    let request = NoticeRequest {
+        id: id(4),
+        canonical: "jane@example.org".into(),
+        person: "jane@example.org".into(),
+        domain: "example.org".into(),
+    };
     assert!(matches!(ledger.reserve_notice(request).await, Ok(Reservation::TooSoon { .. })));
     ledger.first_deferral(&id(5)).await.expect("a table of version 2");
     assert_eq!(ledger.inbox("gitlab").load().await.expect("another table of version 2"), None);

@@ -155,6 +155,43 @@ async fn the_limits_hold_for_all_forms_of_one_sender() {
     assert_eq!(desk.mta.taken().len(), 3);
 }
 
+/// A copy of one message from two senders is two refusals: what one of them was told, the other was not.
+#[tokio::test]
+async fn sent_is_said_of_the_sender_who_got_it() {
+    let desk = Desk::new();
+    let rows = [
+        ("jane@example.org", "sent", 1),
+        ("joe@example.net", "sent", 2),
+        ("jane@example.org", "sent before", 2),
+        ("joe@example.net", "sent before", 2),
+        ("jane@all.example.org", "withheld: spf=pass (passes everybody), no aligned dkim", 2),
+    ];
+    for (sender, expected, notices) in rows {
+        assert_eq!(desk.reject(&by(sender)).await.unwrap().to_string(), expected, "{sender}");
+        assert_eq!(desk.mta.taken().len(), notices, "{sender}");
+    }
+    let told: Vec<_> = desk.mta.taken().into_iter().map(|taken| taken.rcpt[0].clone()).collect();
+    assert_eq!(told, ["<jane@example.org> NOTIFY=NEVER", "<joe@example.net> NOTIFY=NEVER"]);
+}
+
+/// Anybody can write under an address that says it forwards for another: that must not use up the other's notice.
+#[tokio::test]
+async fn only_the_address_that_is_written_to_has_had_its_notice() {
+    let desk = Desk::new();
+    let interval = "withheld: sender had a notice within the interval";
+    let rows: &[(&str, &str, &str)] = &[
+        ("a stranger who claims to forward for her", "SRS0=H=T=example.org=jane@example.net", "sent"),
+        ("the same stranger at another time", "SRS0=I=U=example.org=jane@example.net", interval),
+        ("herself", "jane@example.org", "sent"),
+        ("herself again", "jane@example.org", interval),
+        ("a forwarder, when she has had one", "SRS1=H=x.example==H=T=example.org=jane@mx.example.com", interval),
+    ];
+    for (number, (name, address, expected)) in rows.iter().enumerate() {
+        let mail = Mail::new(address, &format!("X-Number: {number}\r\n"));
+        assert_eq!(desk.reject(&mail).await.unwrap().to_string(), *expected, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn an_international_domain_has_one_limit_in_both_its_forms() {
     let desk = Desk::new();

@@ -4,10 +4,11 @@ mod bad_input;
 mod crash_points;
 mod faults;
 mod pipe_status;
+mod said;
 mod unrecorded;
 mod verdicts;
 
-use crate::support::config::{BASE, REPLY_ADDRESS, SPOOL};
+use crate::support::config::{BASE, REPLY_ADDRESS, REPLY_KEY, SPOOL};
 use crate::support::service::{Place, Service};
 
 /// A message that a person wrote.

@@ -213,8 +213,8 @@ fn keys_are_masked_in_every_form_of_an_address() {
     let rows = [
         ("a key", "incoming+59d8df8370b7@example.com", "incoming+59d8…@example.com"),
         ("case is kept", "Incoming+59D8df8370b7@Example.com", "Incoming+59D8…@Example.com"),
-        ("in brackets", "<incoming+59d8df8370b7@example.com>", "incoming+59d8…@example.com"),
-        ("quoted", "\"incoming+59d8df8370b7\"@example.com", "incoming+59d8…@example.com"),
+        ("in brackets", "<incoming+59d8df8370b7@example.com>", "<incoming+59d8…@example.com>"),
+        ("quoted", "\"incoming+59d8df8370b7\"@example.com", "\"incoming+59d8…\"@example.com"),
         ("a short key", "incoming+59d8@example.com", "incoming+…@example.com"),
         ("a reply id", "reply-59d8df8370b7@example.com", "reply-59d8…@example.com"),
         ("a reply id of the other host", "reply-59d8df8370b7@example.org", "reply-59d8…@example.org"),

@@ -73,7 +73,8 @@ fn destination() -> Destination {
 }
 
 fn fill(metrics: &Metrics) {
-    let outcome = |verdict| Outcome { destination: Some(destination()), ..Outcome::new(verdict, "x") };
+    let outcome =
+        |verdict| Outcome { destination: Some(destination()), ..Outcome::new(verdict, "x", std::sync::Arc::default()) };
     metrics.count(&outcome(Verdict::Delivered));
     metrics.count(&outcome(Verdict::Ignored { rule: "auto-submitted", detail: String::new() }));
     metrics.count(&outcome(Verdict::Held { rule: "unexplained-refusal", detail: String::new() }));

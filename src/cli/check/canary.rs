@@ -48,7 +48,7 @@ pub(super) async fn send(config: &Config, routes: &Routes, is_asked: bool) -> Ve
 }
 
 async fn one(config: &Config, routes: &Routes, held: &HeldStore, address: &str) -> Result<String, String> {
-    let shown = routes.mask(address).into_owned();
+    let shown = routes.mask(address);
     let message_id = message_id(config)?;
     let started = Instant::now();
     submit(config, address, &text(config, address, &message_id)).await?;

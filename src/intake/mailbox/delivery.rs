@@ -131,7 +131,7 @@ mod tests {
             ),
         ];
         for (name, verdicts, expected) in rows {
-            let outcomes = verdicts.into_iter().map(|verdict| Outcome::new(verdict, "x")).collect();
+            let outcomes = verdicts.into_iter().map(|verdict| Outcome::new(verdict, "x", Arc::default())).collect();
             assert_eq!(Fate::of(Handled::Answered(outcomes)), expected, "{name}");
         }
         assert_eq!(Fate::of(Handled::Left), Fate::Left);

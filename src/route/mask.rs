@@ -1,0 +1,324 @@
+//! Keys in what is said of a message: where one could stand, and the text without it.
+//!
+//! A key is a credential, and logs and replies travel: each text of a stranger, of an application or of a mail system goes through
+//! [`Mask::text`] before it is said. In doubt more is cut than is a key. It must not be used for what is kept or handed over.
+
+use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+
+use super::index::{FoundKey, PatternIndex};
+use super::key::Key;
+use super::pattern::AddressPattern;
+use crate::mail::{canonical_domain, without_srs};
+
+/// Octets of a text that are looked at; nothing longer is ever said.
+const LONGEST: usize = 8 * 1024;
+/// Octets of a header in which keys are looked for.
+const LONGEST_HEADER: usize = 64 * 1024;
+/// Forms that are looked for in a header; a site with more of them has its own domains, which are known.
+const MOST_FORMS: usize = 100;
+/// Comparisons of a word with all domains and forms, in one text. What comes after them counts as near.
+const MOST_COMPARISONS: usize = 16;
+/// A word of so many letters and figures, both of them in it, in a recipient is taken for a key that lost what stood before it.
+const LIKE_A_KEY: usize = 20;
+
+/// The forms of the addresses of all mailboxes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeyForms {
+    pub(super) patterns: PatternIndex,
+    /// What stands before a key, in lower case: `incoming+`.
+    before: Vec<String>,
+    /// Domains of mailboxes, and hosts of reply ids.
+    domains: HashSet<String>,
+    /// Those of which a local part may be all key.
+    catch_all: HashSet<String>,
+}
+
+/// What may be said of one message.
+#[derive(Debug, Default)]
+pub struct Mask {
+    forms: Arc<KeyForms>,
+    /// Keys of the envelope.
+    known: Vec<String>,
+    /// Where more of them may stand.
+    header: Bytes,
+    /// All of them, the longest first; looked for when the first text is said that is not an address.
+    keys: OnceLock<Vec<Key>>,
+}
+
+impl KeyForms {
+    pub(super) fn new(patterns: PatternIndex, forms: &[AddressPattern], domains: HashSet<String>) -> Self {
+        let before: HashSet<&str> = forms.iter().map(|form| form.before.as_str()).collect();
+        let catch_all = forms.iter().filter(|form| form.before.is_empty()).map(|form| form.domain.clone());
+        Self {
+            patterns,
+            catch_all: catch_all.collect(),
+            before: before.into_iter().filter(|before| !before.is_empty()).map(str::to_owned).collect(),
+            domains,
+        }
+    }
+
+    /// The keys in a text by the forms of the addresses and ids around them.
+    pub(super) fn keys_in(&self, text: &str, keys: &mut Vec<String>) {
+        for (_, word) in words(text) {
+            if let Some(found) = self.patterns.find(word.trim_matches(['"', '\'']), &|_| true) {
+                keys.extend(found.written_key().map(str::to_owned));
+            }
+            let mut cuts = Cuts::default();
+            self.marked(word, &mut cuts);
+            keys.extend(cuts.0.iter().filter_map(|&(start, end)| word.get(start..end)).map(str::to_owned));
+        }
+    }
+
+    /// What stands behind `incoming+`, however the plus is written, and behind `reply-`.
+    fn marked(&self, word: &str, cuts: &mut Cuts) {
+        let lower = word.to_ascii_lowercase();
+        let starts_word = |at: usize| lower[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric());
+        let end_of_key = |from: usize| {
+            let end =
+                lower[from..].find('@').or_else(|| lower[from..].find("%40")).map_or(word.len(), |end| from + end);
+            if end > from && word[..end].ends_with(['"', '\'']) { end - 1 } else { end }
+        };
+        for before in &self.before {
+            // A form that ends in a letter is part of other words.
+            let Some((stem, mark)) = before.char_indices().next_back().filter(|(_, mark)| !mark.is_alphanumeric())
+            else {
+                continue;
+            };
+            let code = u32::from(mark);
+            let mut spellings = vec![before.clone()];
+            spellings.extend(["%", "=", "+"].map(|escape| format!("{}{escape}{code:02x}", &before[..stem])));
+            for spelling in &spellings {
+                for (at, _) in lower.match_indices(spelling.as_str()).filter(|(at, _)| starts_word(*at)) {
+                    cuts.add(at + spelling.len(), end_of_key(at + spelling.len()));
+                }
+            }
+        }
+        if lower.starts_with("reply-") && lower.contains('@') {
+            cuts.add("reply-".len(), end_of_key("reply-".len()));
+        }
+    }
+
+    /// Whether a domain is one of ours, or so near that somebody may have meant one.
+    fn is_near(&self, domain: &str, comparisons: &mut usize) -> bool {
+        is_near_one_of(&self.domains, &canonical_domain(domain), comparisons)
+    }
+
+    /// Where the key of a local part begins that somebody mistyped: behind what is nearly `incoming+`, behind any delimiter, or at the
+    /// beginning where a local part may be all key. `None` if there is no key in it.
+    fn doubtful(&self, local: &str, domain: &str, comparisons: &mut usize) -> Option<usize> {
+        let domain = canonical_domain(domain);
+        let may_be_all_key = domain.is_empty() || is_near_one_of(&self.catch_all, &domain, comparisons);
+        if !self.catch_all.is_empty()
+            && may_be_all_key
+            && !(self.domains.contains(&domain) && !self.catch_all.contains(&domain))
+        {
+            return Some(0);
+        }
+        let delimiters = self.before.iter().filter_map(|before| before.chars().next_back());
+        let delimiters: HashSet<char> = delimiters.filter(|c| !c.is_alphanumeric()).chain(['+']).collect();
+        let delimiter = local.char_indices().find(|(_, c)| delimiters.contains(c)).map(|(at, c)| at + c.len_utf8());
+        let start = [delimiter, self.nearly_before(local, comparisons)].into_iter().flatten().min()?;
+        local[start..].find(|c: char| c.is_alphanumeric()).map(|more| start + more)
+    }
+
+    /// The end of what is `incoming+` or `incoming` but for one letter too many, too few, another, or two in the wrong order.
+    fn nearly_before(&self, local: &str, comparisons: &mut usize) -> Option<usize> {
+        *comparisons = comparisons.checked_sub(1)?;
+        let lower = local.to_ascii_lowercase();
+        let ends: Vec<usize> = lower.char_indices().map(|(at, _)| at).chain([lower.len()]).collect();
+        self.before.iter().find_map(|before| {
+            let stem = before.trim_end_matches(|c: char| !c.is_alphanumeric());
+            [before, stem].into_iter().filter(|form| form.len() > 2).find_map(|form| {
+                let length = form.chars().count();
+                let mut ends = (length.saturating_sub(1)..=length + 1).filter_map(|length| ends.get(length).copied());
+                ends.find(|&end| strsim::osa_distance(form, &lower[..end]) <= 1)
+            })
+        })
+    }
+}
+
+fn is_near_one_of(domains: &HashSet<String>, domain: &str, comparisons: &mut usize) -> bool {
+    if domains.contains(domain) {
+        return true;
+    }
+    let Some(left) = comparisons.checked_sub(1) else { return true };
+    *comparisons = left;
+    domains.iter().any(|own| {
+        let is_above = own.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')) && domain.contains('.');
+        let is_below = domain.strip_suffix(own.as_str()).is_some_and(|rest| rest.ends_with('.'));
+        is_above || is_below || own.len().abs_diff(domain.len()) <= 2 && strsim::osa_distance(own, domain) <= 2
+    })
+}
+
+impl Mask {
+    /// For a message with these keys in its envelope and this header.
+    pub(super) fn new(forms: Arc<KeyForms>, known: Vec<String>, header: Bytes) -> Self {
+        Self { forms, known, header, keys: OnceLock::new() }
+    }
+
+    /// A text without the keys that could stand in it: those of this message, wherever they are, and what stands where a key of
+    /// anybody would.
+    pub fn text(&self, text: &str) -> String {
+        let text = beginning(text);
+        let said = self.keys().iter().fold(text.to_owned(), |said, key| without(said, key));
+        self.by_form(&said, false)
+    }
+
+    /// The same for what is an address or an id of somebody.
+    pub fn address(&self, text: &str) -> String {
+        self.by_form(beginning(text), false)
+    }
+
+    /// The same for a recipient: it is meant to be an address of ours, so in doubt everything behind a delimiter is a key.
+    pub fn recipient(&self, text: &str) -> String {
+        self.by_form(beginning(text), true)
+    }
+
+    fn keys(&self) -> &[Key] {
+        self.keys.get_or_init(|| {
+            let mut keys = self.known.clone();
+            if self.forms.before.len() <= MOST_FORMS {
+                let end = self.header.len().min(LONGEST_HEADER);
+                self.forms.keys_in(&String::from_utf8_lossy(&self.header[..end]), &mut keys);
+            }
+            keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
+            keys.dedup();
+            // A key of a few characters is part of many words, and hiding those would show it.
+            keys.iter().filter(|key| key.chars().count() > 4).filter_map(|key| Key::new(key)).collect()
+        })
+    }
+
+    fn by_form(&self, text: &str, is_recipient: bool) -> String {
+        let (mut said, mut copied) = (String::with_capacity(text.len()), 0);
+        let mut comparisons = MOST_COMPARISONS;
+        for (start, word) in words(text) {
+            said.push_str(&text[copied..start]);
+            said.push_str(&self.word(word, is_recipient, &mut comparisons));
+            copied = start + word.len();
+        }
+        said.push_str(&text[copied..]);
+        said
+    }
+
+    fn word(&self, word: &str, is_recipient: bool, comparisons: &mut usize) -> String {
+        let mut cuts = Cuts::default();
+        self.forms.marked(word, &mut cuts);
+        if !cuts.0.is_empty() {
+            return cuts.apply(word);
+        }
+        if let Some(found) = self.forms.patterns.find(word, &|_| true) {
+            // A mailbox's own key does not stand in its address.
+            let FoundKey::Part(key) = &found.key else { return word.to_owned() };
+            let mut cuts = Cuts::default();
+            cuts.add(key.start, key.end);
+            return cuts.apply(&found.address);
+        }
+        let (local, domain) = word.rsplit_once('@').unwrap_or((word, ""));
+        if let Some(inner) = self.rewritten(local, comparisons) {
+            cuts.add(inner, local.len());
+        } else if (is_recipient || !domain.is_empty() && self.forms.is_near(domain, comparisons))
+            && let Some(start) = self.forms.doubtful(local, domain, comparisons)
+        {
+            cuts.add(start, local.len());
+        }
+        if cuts.0.is_empty() && is_recipient {
+            cuts.like_keys(local);
+        }
+        cuts.apply(word)
+    }
+
+    /// Where an address of ours stands in one that a system on the way made of it: `SRS0=HASH=TT=DOMAIN=local`, or
+    /// `list-bounces+local=DOMAIN` (VERP).
+    fn rewritten(&self, local: &str, comparisons: &mut usize) -> Option<usize> {
+        if let Some((inner, domain)) = without_srs(local)
+            && self.forms.is_near(domain, comparisons)
+        {
+            return Some(local.len() - inner.len());
+        }
+        let (inner, domain) = local.rsplit_once('=')?;
+        let is_ours = domain.contains('.') && self.forms.domains.contains(&canonical_domain(domain));
+        is_ours.then(|| inner.find(['+', '-']).map_or(0, |at| at + 1))
+    }
+}
+
+/// Where a word is cut.
+#[derive(Default)]
+struct Cuts(Vec<(usize, usize)>);
+
+impl Cuts {
+    fn add(&mut self, start: usize, end: usize) {
+        if start < end && self.0.iter().all(|&(_, before)| before <= start) {
+            self.0.push((start, end));
+        }
+    }
+
+    /// Words of letters and figures that no person would write.
+    fn like_keys(&mut self, local: &str) {
+        let mut start = 0;
+        for piece in local.split(|c: char| !c.is_ascii_alphanumeric()) {
+            let mixed = piece.bytes().any(|b| b.is_ascii_digit()) && piece.bytes().any(|b| b.is_ascii_alphabetic());
+            if piece.len() >= LIKE_A_KEY && mixed {
+                self.add(start, start + piece.len());
+            }
+            start += piece.len();
+            start += local[start..].chars().next().map_or(0, char::len_utf8);
+        }
+    }
+
+    fn apply(&self, word: &str) -> String {
+        let mut said = String::with_capacity(word.len());
+        let mut copied = 0;
+        for &(start, end) in &self.0 {
+            let (Some(kept), Some(cut)) = (word.get(copied..start), word.get(start..end)) else {
+                return "…".to_owned();
+            };
+            said.push_str(kept);
+            said.push_str(&Key::new(cut).map_or_else(|| "…".to_owned(), |key| key.to_string()));
+            copied = end;
+        }
+        said.push_str(&word[copied..]);
+        said
+    }
+}
+
+/// The text without a key of this message, in whatever case, and as it stands in a URL.
+fn without(text: String, key: &Key) -> String {
+    let shown = key.to_string();
+    let mut text = text;
+    let encoded = percent_encode(key.reveal().as_bytes(), NON_ALPHANUMERIC).to_string();
+    for spelling in [key.reveal(), encoded.as_str()] {
+        let (lower, wanted) = (text.to_ascii_lowercase(), spelling.to_ascii_lowercase());
+        if !lower.contains(&wanted) {
+            continue;
+        }
+        let (mut said, mut copied) = (String::with_capacity(text.len()), 0);
+        for (at, found) in lower.match_indices(&wanted) {
+            said.push_str(&text[copied..at]);
+            said.push_str(&shown);
+            copied = at + found.len();
+        }
+        said.push_str(&text[copied..]);
+        text = said;
+    }
+    text
+}
+
+fn beginning(text: &str) -> &str {
+    let end = text.len().min(LONGEST);
+    &text[..(0..=end).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0)]
+}
+
+/// The words of a text with their places, as addresses and ids stand between them.
+fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let is_between = |c: char| c.is_whitespace() || c.is_control() || "<>(),;:[]".contains(c);
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let start = next + text[next..].find(|c| !is_between(c))?;
+        next = text[start..].find(is_between).map_or(text.len(), |length| start + length);
+        Some((start, &text[start..next]))
+    })
+}
