@@ -130,8 +130,10 @@ impl<'t> Reader<'t, '_> {
                     Some(end) => position = end,
                     None => self.quotes_end = false,
                 },
-                // A domain literal, or an addr-spec that will be found to be none.
-                b'[' if has_at => position += memchr::memchr(b']', &bytes[position..]).map_or(1, |length| length + 1),
+                // A domain literal may hold colons.
+                b'[' if has_at => {
+                    position += 1 + bytes[position + 1..].iter().take_while(|b| is_in_literal(**b)).count()
+                }
                 b':' if !has_at => break,
                 b',' | b';' | b'<' | b'>' | b'(' => break,
                 b' ' | b'\t' | b'\r' | b'\n' => {
@@ -244,6 +246,11 @@ impl<'t> Reader<'t, '_> {
         self.list.is_whole &= decoded.is_whole;
         decoded.text.trim().to_owned()
     }
+}
+
+/// RFC 5321 section 4.1.3
+fn is_in_literal(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-')
 }
 
 fn blanks(bytes: &[u8]) -> usize {

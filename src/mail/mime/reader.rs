@@ -20,6 +20,9 @@ const MOST_PARTS: usize = 1_000;
 /// Multiparts in one another that are taken apart.
 const DEEPEST: usize = 50;
 
+/// How many times its own size all encoded multiparts of a message may come to: they can be nested.
+const DECODED_TIMES: usize = 2;
+
 /// The fields that say what a part is. Of doubled ones the first counts.
 const CONTENT_TYPE: &str = "Content-Type";
 const DISPOSITION: &str = "Content-Disposition";
@@ -40,8 +43,7 @@ pub(super) struct Parts {
 /// Takes a message apart; any bytes will do.
 pub(super) fn read(whole: &Bytes, header: &Header) -> Parts {
     let found = Parts { sources: vec![whole.clone()], parts: Vec::new(), is_truncated: false };
-    // Encoded multiparts in one another must not cost more than the message.
-    let mut reader = Reader { found, decoded_left: whole.len() };
+    let mut reader = Reader { found, decoded_left: whole.len().saturating_mul(DECODED_TIMES) };
     if !whole.is_empty() {
         let fields = Fields::of(whole, &header.fields);
         Scan::new(whole, 0).entity(&mut reader, fields, header.body_start, "text/plain", 0);
@@ -51,6 +53,7 @@ pub(super) fn read(whole: &Bytes, header: &Header) -> Parts {
 
 struct Reader {
     found: Parts,
+    /// Octets that encoded multiparts may still come to.
     decoded_left: usize,
 }
 
@@ -202,11 +205,12 @@ impl<'s> Scan<'s> {
         if !matches!(encoding, TransferEncoding::Base64 | TransferEncoding::QuotedPrintable) {
             return;
         }
-        if body.len() > reader.decoded_left {
+        let size = if encoding == TransferEncoding::Base64 { body.len() / 4 * 3 } else { body.len() };
+        let Some(left) = reader.decoded_left.checked_sub(size) else {
             reader.found.is_truncated = true;
             return;
-        }
-        reader.decoded_left -= body.len();
+        };
+        reader.decoded_left = left;
         let decoded = Bytes::from(encoding.decode(&self.bytes[body]).into_owned());
         reader.found.sources.push(decoded.clone());
         Scan::new(&decoded, reader.found.sources.len() - 1).multipart_decoded(reader, place, boundary, default, level);
