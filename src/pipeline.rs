@@ -27,7 +27,7 @@ pub use waiting::{Round, WaitingCopies};
 
 use crate::app::Apps;
 use crate::auth::{Authentication, Authenticator};
-use crate::config::{Config, ConfigError, Unproven};
+use crate::config::{Config, ConfigError, ScreenConfig, Unproven};
 use crate::event_id::{EventId, MessageDigest};
 use crate::held::HeldStore;
 use crate::intake::Deliver;
@@ -36,7 +36,7 @@ use crate::mail::{Content, Envelope, Message, Recipient};
 use crate::notice::{NoticePreview, Notifier};
 use crate::outcome::{Destination, Explanation, Outcome, StandingAnswers};
 use crate::route::{Mask, Route, Routes, Unrouted};
-use crate::screen::{Screen, Screened};
+use crate::screen::{self, Findings, Screened};
 use crate::telemetry::{Telemetry, TimedStep};
 use crate::trail::{Step, Trail};
 use crate::verdict::{Deferral, Rejection, Verdict};
@@ -48,7 +48,6 @@ const READ_AT_ONCE: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
-    screen: Screen,
     routes: Routes,
     authenticator: Authenticator,
     apps: Apps,
@@ -67,8 +66,7 @@ struct MessageContext {
     message: Message,
     digest: MessageDigest,
     deadline: Instant,
-    screened: Screened,
-    screen_steps: Vec<Step>,
+    findings: Findings,
     /// Whose it is, for each recipient in their order.
     routed: Vec<Routed>,
     authentication: OnceCell<Arc<Authentication>>,
@@ -151,7 +149,6 @@ impl Engine {
     ) -> Result<Self, ConfigError> {
         let routes = Routes::new(&config)?;
         Ok(Self {
-            screen: Screen::new(config.screen),
             authenticator: Authenticator::new(&config)?,
             apps,
             notifier: Notifier::new(&config)?,
@@ -221,9 +218,8 @@ impl Engine {
     ) -> Result<MessageContext, Deferral> {
         let read = || {
             let message = Message::parse(content.clone());
-            let mut screening = trail();
-            let examine = || self.screen.examine(&envelope, &message, &mut screening);
-            let screened = self.telemetry.time(TimedStep::Screen, examine);
+            let examine = || screen::examine(&envelope, &message, trail());
+            let findings = self.telemetry.time(TimedStep::Screen, examine);
             let route = |recipient| {
                 let mut routing = trail();
                 let find = || self.routes.find(&message, recipient, &mut routing);
@@ -233,14 +229,13 @@ impl Engine {
             Ok(MessageContext {
                 digest: digest(&message, &envelope)?,
                 routed: envelope.recipients.iter().map(route).collect(),
-                screen_steps: screening.into_steps(),
                 authentication: OnceCell::new(),
                 fault: None,
                 mask: Arc::new(self.routes.mask_of(&envelope, Some(&message))),
                 envelope: envelope.clone(),
                 deadline,
                 message,
-                screened,
+                findings,
             })
         };
         // A panic is a bug of ours, which must not cost the message.
@@ -303,7 +298,7 @@ impl Engine {
             Ok(outcome) => outcome,
             Err(_) => {
                 let (decision, destination) = (Decision::Defer(Deferral::internal_error()), None);
-                let decided = Decided { decision, destination, id: event_id(context, recipient, routed) };
+                let decided = Decided { decision, destination, id: self.event_id(context, recipient, routed) };
                 let deferred = AssertUnwindSafe(self.execute(context, recipient, decided)).catch_unwind().await;
                 let fault = || Verdict::Deferred(Deferral::internal_error());
                 deferred.unwrap_or_else(|_| Outcome::new(fault(), &recipient.address, context.mask.clone()))
@@ -319,25 +314,54 @@ impl Engine {
         routed: &Routed,
         trail: &mut Trail,
     ) -> Decided {
-        let id = event_id(context, recipient, routed);
-        let (decision, destination) = match (&context.fault, &context.screened, &routed.route) {
-            (Some(fault), ..) => (Decision::Defer(fault.clone()), None),
-            _ if context.is_lost() => {
-                let detail = "the mailbox has no octet of this message".to_owned();
-                (Decision::Hold { rule: "empty", detail }, None)
+        let id = self.event_id(context, recipient, routed);
+        let destination = match &routed.route {
+            Ok(route) => Some(Destination::of(route)),
+            Err(unrouted) => Destination::of_unrouted(unrouted),
+        };
+        if let Some(fault) = &context.fault {
+            return Decided { decision: Decision::Defer(fault.clone()), destination: None, id };
+        }
+        if context.is_lost() {
+            let detail = "the mailbox has no octet of this message".to_owned();
+            return Decided { decision: Decision::Hold { rule: "empty", detail }, destination: None, id };
+        }
+        let decision = match (self.screened(context, routed), &routed.route) {
+            (Screened::Ignored(hit), _) => {
+                // As for one that has no mailbox: whose it would be is not looked at.
+                let decision = Decision::Ignore { rule: hit.rule, detail: hit.detail.clone() };
+                return Decided { decision, destination: None, id };
             }
-            (None, Screened::SetAside(hit), _) => {
-                (Decision::Ignore { rule: hit.rule, detail: hit.detail.clone() }, None)
-            }
-            (None, _, Ok(route)) => {
-                let destination = Some(Destination::of(route));
-                (self.decide_routed(context, route.clone(), trail).await, destination)
-            }
-            (None, _, Err(unrouted)) => {
-                (Decision::Reject(unknown_address(unrouted)), Destination::of_unrouted(unrouted))
-            }
+            (Screened::Held(hit), _) => Decision::Hold { rule: hit.rule, detail: hit.detail.clone() },
+            (Screened::Passed, Ok(route)) => self.decide_routed(context, route.clone(), trail).await,
+            (Screened::Passed, Err(unrouted)) => Decision::Reject(unknown_address(unrouted)),
         };
         Decided { decision, destination, id }
+    }
+
+    /// What screening comes to for a recipient.
+    fn screened<'a>(&self, context: &'a MessageContext, routed: &Routed) -> Screened<'a> {
+        context.findings.under(&self.screen_of(routed))
+    }
+
+    /// What becomes of machine-made mail for a recipient: its mailbox may say so.
+    fn screen_of(&self, routed: &Routed) -> ScreenConfig {
+        let mailbox = match &routed.route {
+            Ok(route) => Some(&route.mailbox),
+            Err(Unrouted::UnknownAction { mailbox, .. }) => Some(mailbox),
+            Err(Unrouted::NoMailbox) => None,
+        };
+        mailbox.map_or(self.config.screen, |mailbox| mailbox.screen.over(self.config.screen))
+    }
+
+    /// The id for the key that routing found; without one, and for what is ignored, for the recipient.
+    fn event_id(&self, context: &MessageContext, recipient: &Recipient, routed: &Routed) -> EventId {
+        match &routed.route {
+            Ok(route) if !matches!(self.screened(context, routed), Screened::Ignored(_)) && !context.is_lost() => {
+                EventId::of(&route.mailbox.name.value, route.key.reveal(), &context.digest)
+            }
+            _ => EventId::of("", &recipient.address, &context.digest),
+        }
     }
 
     async fn decide_routed(&self, context: &MessageContext, route: Route, trail: &mut Trail) -> Decision {
@@ -402,7 +426,7 @@ impl Engine {
             Decision::Undecided { summary } => Verdict::Deferred(Deferral::undecided_sender(&summary)),
             Decision::Hold { rule, detail } => Verdict::Held { rule, detail },
             Decision::Ignore { rule, detail } => {
-                notice = Some(NoticePreview::machine_made());
+                notice = Some(NoticePreview::set_aside());
                 Verdict::Ignored { rule, detail }
             }
             Decision::Reject(rejection) => {
@@ -412,8 +436,9 @@ impl Engine {
             }
         };
         let authentication = context.authentication.get().into_iter().flat_map(|known| known.steps.clone());
-        let mut steps = context.screen_steps.clone();
-        if !matches!(context.screened, Screened::SetAside(_)) {
+        let config = self.screen_of(routed);
+        let mut steps = context.findings.steps(&config);
+        if !matches!(context.findings.under(&config), Screened::Ignored(_)) {
             steps.extend(routed.steps.clone());
         }
         steps.extend(trail.into_steps());
@@ -460,8 +485,7 @@ fn unread(
     Ok(MessageContext {
         digest: digest(&message, &envelope)?,
         routed: envelope.recipients.iter().map(|_| nowhere()).collect(),
-        screened: Screened::Passed,
-        screen_steps: Vec::new(),
+        findings: Findings::default(),
         authentication: OnceCell::new(),
         fault: Some(Deferral::internal_error()),
         mask,
@@ -469,16 +493,6 @@ fn unread(
         message,
         deadline,
     })
-}
-
-/// The id for the key that routing found; without one, for the recipient.
-fn event_id(context: &MessageContext, recipient: &Recipient, routed: &Routed) -> EventId {
-    match &routed.route {
-        Ok(route) if !matches!(context.screened, Screened::SetAside(_)) && !context.is_lost() => {
-            EventId::of(&route.mailbox.name.value, route.key.reveal(), &context.digest)
-        }
-        _ => EventId::of("", &recipient.address, &context.digest),
-    }
 }
 
 fn unknown_address(unrouted: &Unrouted) -> Rejection {

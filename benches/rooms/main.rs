@@ -21,7 +21,7 @@ use mailhatch::intake::lmtp::{Session, SessionLimits, Step};
 use mailhatch::ledger::{Begin, DeliveryLog, Ledger};
 use mailhatch::mail::{Content, Message};
 use mailhatch::route::Routes;
-use mailhatch::screen::Screen;
+use mailhatch::screen;
 use mailhatch::trail::Trail;
 use tokio::runtime::Runtime;
 
@@ -51,10 +51,9 @@ fn mail_addresses_and_subject(bencher: Bencher<'_, '_>) {
 /// All rules, none of which matches.
 #[divan::bench]
 fn screen(bencher: Bencher<'_, '_>) {
-    let config = config(1);
-    let (screen, envelope) = (Screen::new(config.screen), envelope());
+    let envelope = envelope();
     let message = Message::parse(Content::whole(message(1, 2_000)));
-    bencher.bench(|| screen.examine(black_box(&envelope), black_box(&message), &mut Trail::off()));
+    bencher.bench(|| screen::examine(black_box(&envelope), black_box(&message), Trail::off()));
 }
 
 /// Found in the envelope, in the last mailbox.

@@ -4,6 +4,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::located::Located;
+use super::sections::MailboxScreen;
 
 /// `[[mailbox]]`
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +30,9 @@ pub struct MailboxConfig {
     /// What becomes of a message whose From nobody proves.
     #[serde(default)]
     pub unproven: Unproven,
+    /// What becomes of machine-made and of marked mail, where that is not as `[screen]` says.
+    #[serde(default)]
+    pub screen: MailboxScreen,
 }
 
 /// `[[mailbox.action]]`

@@ -28,8 +28,8 @@ pub use located::Located;
 pub use mailbox::{ActionSet, ActionsConfig, AddressSource, CustomAction, MailboxConfig, Unproven};
 pub use secret::Secret;
 pub use sections::{
-    AuthConfig, AuthMethod, HeldConfig, Limits, Listen, ListenAddress, LogConfig, LogFormat, LogTarget, NoticeConfig,
-    RefuseConfig, RefuseMode, ScreenAction, ScreenConfig,
+    AuthConfig, AuthMethod, HeldConfig, Limits, Listen, ListenAddress, LogConfig, LogFormat, LogTarget, MailboxScreen,
+    NoticeConfig, RefuseConfig, RefuseMode, ScreenAction, ScreenConfig, SpamAction,
 };
 
 /// Where the configuration is if `--config` does not say.

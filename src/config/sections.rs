@@ -80,6 +80,30 @@ pub struct ScreenConfig {
     pub bounces: ScreenAction,
     /// MDNs and feedback reports.
     pub reports: ScreenAction,
+    /// What a spam filter before us marked.
+    pub spam: SpamAction,
+}
+
+/// `screen` of a `[[mailbox]]`: what is said there holds for it in place of `[screen]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailboxScreen {
+    auto_replies: Option<ScreenAction>,
+    bounces: Option<ScreenAction>,
+    reports: Option<ScreenAction>,
+    spam: Option<SpamAction>,
+}
+
+impl MailboxScreen {
+    /// What holds for the mailbox.
+    pub fn over(&self, all: ScreenConfig) -> ScreenConfig {
+        ScreenConfig {
+            auto_replies: self.auto_replies.unwrap_or(all.auto_replies),
+            bounces: self.bounces.unwrap_or(all.bounces),
+            reports: self.reports.unwrap_or(all.reports),
+            spam: self.spam.unwrap_or(all.spam),
+        }
+    }
 }
 
 /// What becomes of machine-made mail of one class.
@@ -88,6 +112,19 @@ pub struct ScreenConfig {
 pub enum ScreenAction {
     /// It goes on to the application.
     Deliver,
+    /// It is set aside.
+    Ignore,
+}
+
+/// What becomes of mail that a spam filter marked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpamAction {
+    /// It goes on to the application.
+    #[default]
+    Deliver,
+    /// It is kept for a person.
+    Hold,
     /// It is set aside.
     Ignore,
 }
@@ -231,7 +268,8 @@ impl Default for Limits {
 
 impl Default for ScreenConfig {
     fn default() -> Self {
-        Self { auto_replies: ScreenAction::Ignore, bounces: ScreenAction::Ignore, reports: ScreenAction::Ignore }
+        const IGNORE: ScreenAction = ScreenAction::Ignore;
+        Self { auto_replies: IGNORE, bounces: IGNORE, reports: IGNORE, spam: SpamAction::Deliver }
     }
 }
 

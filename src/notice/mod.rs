@@ -28,7 +28,7 @@ use crate::event_id::EventId;
 use crate::ledger::{DeliveryLog, NoticeRequest, Reservation};
 use crate::mail::{Envelope, Message, Recipient, canonical_domain};
 use crate::route::Routes;
-use crate::screen::ScreenHit;
+use crate::screen::Findings;
 use crate::state_dir::StateError;
 use crate::trail::Step;
 use crate::verdict::{Deferral, Rejection};
@@ -73,8 +73,8 @@ pub struct Rejected<'a> {
     pub recipient: &'a Recipient,
     /// Why nobody takes it.
     pub rejection: &'a Rejection,
-    /// The screen rule that says that a machine made it, also where such mail is configured to be delivered.
-    pub machine_made: Option<&'a ScreenHit>,
+    /// Whether a machine made it, or a filter marked it, also where such mail is configured to be delivered.
+    pub findings: &'a Findings,
     /// Our own addresses, which are never written to.
     pub routes: &'a Routes,
 }
@@ -92,8 +92,8 @@ pub struct NoticePreview {
 
 impl NoticePreview {
     /// What the screen sets aside gets none.
-    pub fn machine_made() -> Self {
-        Self { would_send: false, to: None, why: "machine-made mail is set aside without a notice".to_owned() }
+    pub fn set_aside() -> Self {
+        Self { would_send: false, to: None, why: "mail that the screen sets aside gets no notice".to_owned() }
     }
 
     /// The last step of the trail.

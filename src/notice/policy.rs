@@ -33,6 +33,8 @@ pub enum Withheld {
     UnwritableSender,
     /// The message carries a mark of machine-made or list mail, which is named.
     Machine(String),
+    /// A spam filter marked the message; the rule that saw it is named.
+    Spam(&'static str),
     /// It is one of our own notices.
     OurNotice,
     /// The envelope sender is a role or a robot.
@@ -62,6 +64,7 @@ impl Withheld {
             Self::UnknownSender => "unknown-sender",
             Self::UnwritableSender => "unwritable-sender",
             Self::Machine(_) => "machine-made",
+            Self::Spam(_) => "spam",
             Self::OurNotice => "our-notice",
             Self::Role(_) => "role-address",
             Self::Own => "own-address",
@@ -85,6 +88,7 @@ impl fmt::Display for Withheld {
             Self::UnknownSender => f.write_str("unknown sender"),
             Self::UnwritableSender => f.write_str("sender cannot be written to"),
             Self::Machine(mark) => write!(f, "machine-made ({mark})"),
+            Self::Spam(rule) => write!(f, "marked as spam ({rule})"),
             Self::OurNotice => f.write_str("our own notice"),
             Self::Role(local) => write!(f, "role address ({local})"),
             Self::Own => f.write_str("own address"),
@@ -99,7 +103,7 @@ impl fmt::Display for Withheld {
 
 /// Everything that can be known without asking the network. `from` is what notices come from.
 pub(super) fn without_proof(rejected: Rejected<'_>, from: &Address) -> Result<(), Withheld> {
-    let Rejected { envelope, message, routes, machine_made, .. } = rejected;
+    let Rejected { envelope, message, routes, findings, .. } = rejected;
     if let Some(mailbox) = envelope.origin.mailbox() {
         in_mailbox(mailbox)?;
     }
@@ -115,9 +119,13 @@ pub(super) fn without_proof(rejected: Rejected<'_>, from: &Address) -> Result<()
     if message.first(MARK).is_some() {
         return Err(Withheld::OurNotice);
     }
-    // A class that is configured to be delivered is still machine-made.
-    if let Some(mark) = unanswerable(message).or_else(|| machine_made.map(|hit| hit.rule.to_owned())) {
+    // A class that is configured to be delivered is still machine-made, or spam.
+    let machine_made = || findings.machine_made.as_ref().map(|hit| hit.rule.to_owned());
+    if let Some(mark) = unanswerable(message).or_else(machine_made) {
         return Err(Withheld::Machine(mark));
+    }
+    if let Some(hit) = &findings.spam {
+        return Err(Withheld::Spam(hit.rule));
     }
     // BATV and SRS hide neither a robot nor ourselves: behind a forwarder a notice would come back to us.
     let person = canonical_sender(sender);

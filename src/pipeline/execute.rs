@@ -249,7 +249,7 @@ impl Engine {
             message: &context.message,
             recipient,
             rejection,
-            machine_made: context.screened.hit(),
+            findings: &context.findings,
             routes: &self.routes,
         }
     }

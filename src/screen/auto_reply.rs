@@ -52,11 +52,3 @@ pub(super) fn post_message_class(rule: &Rule, evidence: &Evidence<'_>) -> Option
 pub(super) fn content_identifier(rule: &Rule, evidence: &Evidence<'_>) -> Option<String> {
     rule.first(evidence, |value| value.eq_ignore_ascii_case("auto-replied"))
 }
-
-/// An answer made by an inbox rule. The rule's own mark stands on redirected mail of people too, and so does the request
-/// not to answer: only an automatic answer has both.
-pub(super) fn inbox_rules_loop(rule: &Rule, evidence: &Evidence<'_>) -> Option<String> {
-    let by_rule = evidence.message.first("X-MS-Exchange-Inbox-Rules-Loop").is_some();
-    let both = by_rule && marks::suppresses_auto_response(evidence.message);
-    both.then(|| rule.seen(evidence))
-}

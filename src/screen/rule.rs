@@ -3,7 +3,8 @@
 use crate::mail::{ContentType, Envelope, Message};
 use crate::printable::clipped;
 
-/// What kind of machine made the mail; each has its own key in `[screen]`.
+/// What a rule says of the mail: the kind of machine that made it, or that a filter marked it. Each has its own key in
+/// `[screen]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// Vacation notes and other automatic answers.
@@ -12,6 +13,8 @@ pub enum Class {
     Bounce,
     /// MDNs (RFC 8098) and feedback reports (RFC 5965).
     Report,
+    /// What a spam filter before us marked, whoever made it.
+    Spam,
 }
 
 /// A rule of the table.

@@ -1,20 +1,36 @@
 //! The table of rules.
 //!
 //! The order matters: the first rule that hits tells the class. So rules that know what a message is stand before rules
-//! that only know that a machine made it.
+//! that only know that a machine made it. Marks of spam are looked at besides.
+//!
+//! `X-MS-Exchange-Inbox-Rules-Loop` is not in it: the field stands on mail of people that a rule redirects, and so does
+//! `X-Auto-Response-Suppress`.
 
 use super::rule::{Class, Evidence, Rule};
-use super::{auto_reply, bounce, report};
+use super::{auto_reply, bounce, report, spam};
 
 /// The table, in order.
 pub fn rules() -> &'static [Rule] {
     RULES
 }
 
-use Class::{AutoReply, Bounce, Report};
+use Class::{AutoReply, Bounce, Report, Spam};
 
 #[rustfmt::skip]
 static RULES: &[Rule] = &[
+    // Marks of a spam filter, which say nothing of who made the mail.
+    Rule { name: "x-spam-flag", source: "SpamAssassin", class: Spam,
+           fields: &["X-Spam-Flag"], test: spam::yes },
+    Rule { name: "x-spam-status", source: "SpamAssassin", class: Spam,
+           fields: &["X-Spam-Status"], test: spam::yes },
+    Rule { name: "x-spam", source: "rspamd", class: Spam,
+           fields: &["X-Spam"], test: spam::yes },
+    Rule { name: "x-ses-spam-verdict", source: "Amazon SES", class: Spam,
+           fields: &["X-SES-Spam-Verdict"], test: spam::fail },
+    Rule { name: "x-ms-exchange-organization-scl", source: "Microsoft Exchange", class: Spam,
+           fields: &["X-MS-Exchange-Organization-SCL"], test: spam::exchange_level },
+    Rule { name: "x-forefront-antispam-report", source: "Microsoft 365", class: Spam,
+           fields: &["X-Forefront-Antispam-Report"], test: spam::forefront_level },
     // What says outright what it is.
     Rule { name: "disposition-notification", source: "RFC 8098 section 3", class: Report,
            fields: &["Content-Type"], test: report::disposition_notification },
@@ -59,8 +75,6 @@ static RULES: &[Rule] = &[
            fields: &["X-POST-MessageClass"], test: auto_reply::post_message_class },
     Rule { name: "content-identifier", source: "X.400 gateways", class: AutoReply,
            fields: &["Content-Identifier", "X400-Content-Identifier"], test: auto_reply::content_identifier },
-    Rule { name: "inbox-rules-loop", source: "Microsoft Exchange", class: AutoReply,
-           fields: &["X-MS-Exchange-Inbox-Rules-Loop", "X-Auto-Response-Suppress"], test: auto_reply::inbox_rules_loop },
     // What only says that nobody is to answer it.
     Rule { name: "null-sender", source: "RFC 5321 section 4.5.5", class: Bounce,
            fields: &[], test: bounce::null_sender },

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use mailhatch::app::Apps;
 use mailhatch::config::{
-    ActionSet, ActionsConfig, AddressSource, Config, ListenAddress, RefuseConfig, RefuseMode, Unproven,
+    ActionSet, ActionsConfig, AddressSource, Config, ListenAddress, RefuseConfig, RefuseMode, ScreenAction,
+    ScreenConfig, SpamAction, Unproven,
 };
 
 const MINIMAL: &str = r#"
@@ -66,6 +67,20 @@ fn the_whole_of_the_contract_is_read() {
 }
 
 #[test]
+fn a_mailbox_may_say_for_itself_what_becomes_of_machine_made_mail() {
+    let text = "[screen]\nbounces = \"deliver\"\nspam = \"hold\"\n".to_owned()
+        + &MINIMAL.replace(
+            "app = \"tickets\"",
+            "app = \"tickets\"\nscreen = { auto_replies = \"deliver\", bounces = \"ignore\" }",
+        );
+    let config = parse(&text).unwrap();
+    let screen = config.mailboxes[0].screen.over(config.screen);
+    assert_eq!((screen.auto_replies, screen.bounces), (ScreenAction::Deliver, ScreenAction::Ignore));
+    assert_eq!((screen.reports, screen.spam), (ScreenAction::Ignore, SpamAction::Hold));
+    assert_eq!(ScreenConfig::default().spam, SpamAction::Deliver);
+}
+
+#[test]
 fn an_error_points_at_its_line() {
     let rows: &[(&str, &str, usize, &str)] = &[
         ("unknown key", "[limits]\nmesage_size = \"1MiB\"\n", 2, "unknown field `mesage_size`"),
@@ -74,6 +89,8 @@ fn an_error_points_at_its_line() {
         ("no size", "[limits]\nmessage_size = \"big\"\n", 2, "\"big\" is not a valid size"),
         ("relative socket", "[listen]\nlmtp = [\"unix:lmtp.sock\"]\n", 2, "must be absolute"),
         ("no address", "[listen]\nlmtp = [\"localhost\"]\n", 2, "127.0.0.1:2424"),
+        ("no action", "[screen]\nbounces = \"hold\"\n", 2, "unknown variant `hold`"),
+        ("no spam action", "[screen]\nspam = \"reject\"\n", 2, "unknown variant `reject`"),
         ("name server", "[auth]\nnameservers = [\"ns.example.com\"]\n", 2, "a name server is an IP address"),
         ("broken syntax", "[limits\n", 1, ""),
         ("wrong type", "[notice]\nenabled = \"yes\"\n", 2, "expected a boolean"),

@@ -22,7 +22,7 @@ use mailhatch::ledger::Ledger;
 use mailhatch::mail::{Client, Content, Envelope, Message, Recipient, Sender};
 use mailhatch::notice::{NoticeOutcome, Notifier, Rejected};
 use mailhatch::route::Routes;
-use mailhatch::screen::Screen;
+use mailhatch::screen;
 use mailhatch::trail::Trail;
 use mailhatch::verdict::{Deferral, Rejection};
 use tokio::time::Instant;
@@ -40,7 +40,6 @@ struct Desk {
     authenticator: Authenticator,
     notifier: Notifier,
     routes: Routes,
-    screen: Screen,
     ledger: Ledger,
 }
 
@@ -103,7 +102,6 @@ impl Desk {
             authenticator: Authenticator::new(&config).unwrap(),
             notifier: Notifier::new(&config).unwrap(),
             routes: Routes::new(&config).unwrap(),
-            screen: Screen::new(config.screen),
             ledger: Ledger::new(&config),
             mta,
             _names: names,
@@ -126,14 +124,14 @@ impl Desk {
             origin: mailhatch::mail::Origin::Smtp,
         };
         let id = EventId::of("", &mail.recipient.address, &MessageDigest::of(&message, None).unwrap());
-        let screened = self.screen.examine(&envelope, &message, &mut Trail::off());
+        let findings = screen::examine(&envelope, &message, Trail::off());
         let rejected = Rejected {
             id: &id,
             envelope: &envelope,
             message: &message,
             recipient: &mail.recipient,
             rejection: &mail.rejection,
-            machine_made: screened.hit(),
+            findings: &findings,
             routes: &self.routes,
         };
         let authentication = async { Arc::new(self.authenticator.examine(&envelope, &message).await) };

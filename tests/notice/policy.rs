@@ -54,6 +54,7 @@ async fn each_condition_has_its_reason() {
         ("two dots in a row, as a Japanese provider has them", by("j..ane.@example.org"), sent.clone()),
         ("all signs of an atom", by("!#$%&'*+-/=?^_`{|}~@example.org"), sent.clone()),
         ("SMTPUTF8", by("jäne@bücher.example"), sent.clone()),
+        ("marked as spam", with("X-Spam-Flag: YES\r\n"), "withheld: marked as spam (x-spam-flag)".into()),
         ("our own notice", with("X-Mailhatch-Notice: mx.example.com\r\n"), "withheld: our own notice".into()),
         ("out of office", with("Auto-Submitted: auto-replied\r\n"), machine("Auto-Submitted")),
         (
@@ -219,7 +220,7 @@ async fn what_explain_previews_is_what_happens() {
             message: &message,
             recipient: &mail.recipient,
             rejection: &mail.rejection,
-            machine_made: None,
+            findings: &mailhatch::screen::Findings::default(),
             routes: &desk.routes,
         };
         let preview = desk.notifier.preview(rejected, authentication).await;

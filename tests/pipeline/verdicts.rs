@@ -10,7 +10,35 @@ const JANE: &str = "jane@example.org";
 fn each_verdict_is_said_the_same_by_both_ways() {
     let small = spool_config().replace("[auth]", "[limits]\nmessage_size = \"1KiB\"\n[auth]");
     let holding = spool_config().replace("app = \"spool\"", "app = \"spool\"\nunproven = \"hold\"");
+    let in_mailbox =
+        |keys: &str| spool_config().replace("app = \"spool\"", &format!("app = \"spool\"\nscreen = {{ {keys} }}"));
+    let replies = in_mailbox("auto_replies = \"deliver\"");
+    let not_bounces = format!("{}[screen]\nbounces = \"deliver\"\n", in_mailbox("bounces = \"ignore\""));
+    let no_spam = format!("{}[screen]\nspam = \"hold\"\n", spool_config());
+    let away = || message("Auto-Submitted: auto-replied\r\n", "away");
+    let spam = || message("X-Spam-Flag: YES\r\n", "buy");
     let rows: &[(&str, &str, &str, &str, Vec<u8>, &str)] = &[
+        ("machine-made, its mailbox wants it", &replies, JANE, REPLY_ADDRESS, away(), "2.0.0 delivered: "),
+        ("machine-made, no mailbox", &replies, JANE, "nobody@example.com", away(), "2.0.0 ignored: auto-submitted"),
+        (
+            "a bounce that its mailbox does not want",
+            &not_bounces,
+            "",
+            REPLY_ADDRESS,
+            message("", "x"),
+            "2.0.0 ignored: null-sender",
+        ),
+        (
+            "a bounce to no known action of that mailbox",
+            &not_bounces,
+            "",
+            "incoming+a+b+c@gitlab.example.com",
+            message("", "x"),
+            "2.0.0 ignored: null-sender",
+        ),
+        ("spam", &spool_config(), JANE, REPLY_ADDRESS, spam(), "2.0.0 delivered: "),
+        ("spam held", &no_spam, JANE, REPLY_ADDRESS, spam(), "2.0.0 held: x-spam-flag (X-Spam-Flag: YES) id="),
+        ("spam held before it is rejected", &no_spam, JANE, "nobody@example.com", spam(), "2.0.0 held: x-spam-flag"),
         (
             "delivered",
             &spool_config(),

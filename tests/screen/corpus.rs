@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mailhatch::mail::{Content, Envelope, Message, Sender};
-use mailhatch::screen::Screen;
+use mailhatch::screen;
 use mailhatch::trail::Trail;
 
-use super::{IGNORE, envelope};
+use super::envelope;
 use crate::support::needs;
 use crate::support::parts::corpus;
 
@@ -60,13 +60,12 @@ fn envelope_of(sample: &Sample, message: &Message) -> Envelope {
 #[test]
 fn published_mail_is_told_apart() {
     let folder = corpus().join("mail");
-    let screen = Screen::new(IGNORE);
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
     for sample in samples(&folder) {
         let message = Message::parse(Content::whole(std::fs::read(folder.join(&sample.path)).unwrap()));
-        let screened = screen.examine(&envelope_of(&sample, &message), &message, &mut Trail::off());
+        let findings = screen::examine(&envelope_of(&sample, &message), &message, Trail::off());
         let tally = tallies.entry(sample.class.clone()).or_default();
-        match screened.hit() {
+        match findings.machine_made {
             Some(hit) => {
                 *tally.flagged.entry(hit.rule).or_default() += 1;
                 tally.hits.push(format!("{}: {} ({})", sample.path, hit.rule, hit.detail));

@@ -5,14 +5,18 @@ mod marks;
 
 use std::collections::HashSet;
 
-use mailhatch::config::{ScreenAction, ScreenConfig};
+use mailhatch::config::{ScreenAction, ScreenConfig, SpamAction};
 use mailhatch::mail::{Client, Content, Envelope, Message, Sender};
-use mailhatch::screen::{Class, Screen, ScreenHit, Screened, rules};
+use mailhatch::screen::{self, Class, ScreenHit, Screened, rules};
 use mailhatch::trail::{Step, Trail};
 use proptest::prelude::*;
 
-const IGNORE: ScreenConfig =
-    ScreenConfig { auto_replies: ScreenAction::Ignore, bounces: ScreenAction::Ignore, reports: ScreenAction::Ignore };
+const IGNORE: ScreenConfig = ScreenConfig {
+    auto_replies: ScreenAction::Ignore,
+    bounces: ScreenAction::Ignore,
+    reports: ScreenAction::Ignore,
+    spam: SpamAction::Ignore,
+};
 
 fn message(header: &str) -> Message {
     Message::parse(Content::whole(format!("{header}\r\n\r\nbody\r\n")))
@@ -30,13 +34,12 @@ fn envelope(sender: Sender) -> Envelope {
 
 fn examine(config: ScreenConfig, sender: &str, message: &Message) -> (Option<ScreenHit>, Vec<Step>) {
     let sender = if sender == "?" { Sender::Unknown } else { Sender::from_path(sender) };
-    let mut trail = Trail::kept();
-    let screened = Screen::new(config).examine(&envelope(sender), message, &mut trail);
-    let set_aside = match screened {
-        Screened::SetAside(hit) => Some(hit),
-        Screened::Allowed(_) | Screened::Passed => None,
+    let findings = screen::examine(&envelope(sender), message, Trail::kept());
+    let set_aside = match findings.under(&config) {
+        Screened::Ignored(hit) => Some(hit.clone()),
+        Screened::Held(_) | Screened::Passed => None,
     };
-    (set_aside, trail.into_steps())
+    (set_aside, findings.steps(&config))
 }
 
 /// The rule that hits, or `-`.
@@ -210,10 +213,11 @@ const AUTO_REPLIES: &[Row<'_>] = &[
     ("Content-Identifier", "Content-Identifier: Auto-replied", "content-identifier"),
     ("X400-Content-Identifier", "X400-Content-Identifier: AUTO-REPLIED", "content-identifier"),
     ("Content-Identifier of people's mail", "Content-Identifier: RE: A Q conce...", "-"),
+    ("inbox rule, and suppress", "X-MS-Exchange-Inbox-Rules-Loop: a@b\r\nX-Auto-Response-Suppress: All", "-"),
     (
-        "inbox rule that answers",
-        "X-MS-Exchange-Inbox-Rules-Loop: a@b\r\nX-Auto-Response-Suppress: All",
-        "inbox-rules-loop",
+        "inbox rule, and suppress as Exchange writes it",
+        "X-MS-Exchange-Inbox-Rules-Loop: a@b\r\nX-Auto-Response-Suppress: DR, OOF, AutoReply",
+        "-",
     ),
     ("inbox rule that redirects", "X-MS-Exchange-Inbox-Rules-Loop: a@b", "-"),
     ("suppress alone", "X-Auto-Response-Suppress: All", "-"),
@@ -222,16 +226,85 @@ const AUTO_REPLIES: &[Row<'_>] = &[
     ("out of office as a subject alone", "Subject: Out of office: hello", "-"),
 ];
 
+const SPAM: &[Row<'_>] = &[
+    ("flag", "X-Spam-Flag: YES", "x-spam-flag"),
+    ("flag in lower case", "x-spam-flag: yes", "x-spam-flag"),
+    ("flag no", "X-Spam-Flag: NO", "-"),
+    ("second flag yes", "X-Spam-Flag: NO\r\nX-Spam-Flag: YES", "x-spam-flag"),
+    ("status", "X-Spam-Status: Yes, score=7.1 required=5.0 tests=BAYES_99", "x-spam-status"),
+    ("status, folded", "X-Spam-Status:\r\n\tYes, score=7.1", "x-spam-status"),
+    ("status no", "X-Spam-Status: No, score=-0.1 required=5.0 tests=YES", "-"),
+    ("rspamd", "X-Spam: Yes", "x-spam"),
+    ("rspamd, another word", "X-Spam: Yesterday", "-"),
+    ("rspamd no", "X-Spam: No", "-"),
+    ("Amazon", "X-SES-Spam-Verdict: FAIL", "x-ses-spam-verdict"),
+    ("Amazon, pass", "X-SES-Spam-Verdict: PASS\r\nX-SES-Virus-Verdict: PASS", "-"),
+    ("Amazon, gray", "X-SES-Spam-Verdict: GRAY", "-"),
+    ("Exchange 5", "X-MS-Exchange-Organization-SCL: 5", "x-ms-exchange-organization-scl"),
+    ("Exchange 9", "X-MS-Exchange-Organization-SCL: 9", "x-ms-exchange-organization-scl"),
+    ("Exchange 4", "X-MS-Exchange-Organization-SCL: 4", "-"),
+    ("Exchange, trusted", "X-MS-Exchange-Organization-SCL: -1", "-"),
+    ("Exchange, rubbish", "X-MS-Exchange-Organization-SCL: 5x", "-"),
+    (
+        "Microsoft 365",
+        "X-Forefront-Antispam-Report: CIP:192.0.2.1;CTRY:DE;LANG:de;SCL:5;SRV:;IPV:NLI;SFV:SPM;",
+        "x-forefront-antispam-report",
+    ),
+    (
+        "Microsoft 365, folded",
+        "X-Forefront-Antispam-Report:\r\n CIP:192.0.2.1;CTRY:DE;LANG:de;\r\n SCL:9;SRV:",
+        "x-forefront-antispam-report",
+    ),
+    ("Microsoft 365, not spam", "X-Forefront-Antispam-Report: CIP:192.0.2.1;SCL:1;SFV:NSPM;DIR:INB;", "-"),
+    ("Microsoft 365, another entry", "X-Forefront-Antispam-Report: XSCL:9;SCL:1;PTR:SCL:9", "-"),
+    ("a level of stars", "X-Spam-Level: *********", "-"),
+    ("a score", "X-Spam-Score: 99", "-"),
+];
+
+#[test]
+fn a_mark_of_spam_is_a_matter_of_its_own() {
+    use SpamAction::{Deliver, Hold, Ignore};
+    const VACATION: &str = "Auto-Submitted: auto-replied";
+    const SPAM_VACATION: &str = "Auto-Submitted: auto-replied\r\nX-Spam-Flag: YES";
+    const SPAM: &str = "X-Spam-Flag: YES";
+    let deliver_auto_replies = ScreenConfig { auto_replies: ScreenAction::Deliver, ..IGNORE };
+    let rows: &[(&str, &str, ScreenConfig, SpamAction, &str)] = &[
+        ("delivered", SPAM, IGNORE, Deliver, "-"),
+        ("held", SPAM, IGNORE, Hold, "held x-spam-flag"),
+        ("ignored", SPAM, IGNORE, Ignore, "ignored x-spam-flag"),
+        ("a marked vacation note is a vacation note", SPAM_VACATION, IGNORE, Hold, "ignored auto-submitted"),
+        ("also where spam is delivered", SPAM_VACATION, IGNORE, Deliver, "ignored auto-submitted"),
+        ("a delivered class does not deliver spam", SPAM_VACATION, deliver_auto_replies, Hold, "held x-spam-flag"),
+        ("nor does it ignore it", SPAM_VACATION, deliver_auto_replies, Ignore, "ignored x-spam-flag"),
+        ("both delivered", SPAM_VACATION, deliver_auto_replies, Deliver, "-"),
+        ("not marked", VACATION, deliver_auto_replies, Ignore, "-"),
+    ];
+    for (name, header, config, spam, wanted) in rows {
+        let findings = screen::examine(&envelope(Sender::from_path(JANE)), &message(header), Trail::kept());
+        let config = ScreenConfig { spam: *spam, ..*config };
+        let came = match findings.under(&config) {
+            Screened::Passed => "-".to_owned(),
+            Screened::Held(hit) => format!("held {}", hit.rule),
+            Screened::Ignored(hit) => format!("ignored {}", hit.rule),
+        };
+        assert_eq!(came, *wanted, "{name}");
+        let result = |rule: &str| findings.steps(&config).iter().find(|step| step.rule == rule).map(|step| step.result);
+        if header.contains("X-Spam-Flag") {
+            assert_eq!(result("x-spam-flag"), Some(if *spam == Deliver { "allowed" } else { "hit" }), "{name}");
+        }
+    }
+}
+
 #[test]
 fn each_rule_hits_what_it_is_for_and_misses_what_is_near() {
-    for (name, header, wanted) in REPORTS.iter().chain(BOUNCES).chain(AUTO_REPLIES) {
+    for (name, header, wanted) in REPORTS.iter().chain(BOUNCES).chain(AUTO_REPLIES).chain(SPAM) {
         assert_eq!(rule(JANE, header), *wanted, "{name}: {header}");
     }
 }
 
 #[test]
 fn every_rule_of_the_table_has_a_row() {
-    let rows = REPORTS.iter().chain(BOUNCES).chain(AUTO_REPLIES).map(|(_, _, rule)| *rule);
+    let rows = REPORTS.iter().chain(BOUNCES).chain(AUTO_REPLIES).chain(SPAM).map(|(_, _, rule)| *rule);
     let tested: HashSet<&str> = rows.chain(["null-sender", "return-path"]).collect();
     for rule in rules() {
         assert!(tested.contains(rule.name), "{}", rule.name);
@@ -239,6 +312,20 @@ fn every_rule_of_the_table_has_a_row() {
     }
     let names: HashSet<&str> = rules().iter().map(|rule| rule.name).collect();
     assert_eq!(names.len(), rules().len(), "a name stands twice");
+}
+
+#[test]
+fn the_page_about_screening_has_every_rule() {
+    let page = include_str!("../../docs/screening.md");
+    for rule in rules() {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", rule.name)));
+        let row = row.unwrap_or_else(|| panic!("docs/screening.md does not know the rule {}", rule.name));
+        for field in rule.fields {
+            assert!(row.contains(&format!("`{field}`")), "{}: {field}", rule.name);
+        }
+    }
+    let rows = page.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(rows, rules().len(), "docs/screening.md has a rule that is gone");
 }
 
 #[test]
@@ -274,6 +361,7 @@ fn what_is_delivered_is_noted_and_not_set_aside_for_another_reason() {
         auto_replies: if class == Class::AutoReply { ScreenAction::Deliver } else { ScreenAction::Ignore },
         bounces: if class == Class::Bounce { ScreenAction::Deliver } else { ScreenAction::Ignore },
         reports: if class == Class::Report { ScreenAction::Deliver } else { ScreenAction::Ignore },
+        spam: SpamAction::Deliver,
     };
     let rows = [
         ("bounce", Class::Bounce, DSN, "-"),
