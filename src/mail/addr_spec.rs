@@ -1,5 +1,7 @@
 //! The address itself: `local-part@domain` (RFC 5322 section 3.4.1, RFC 6532), or nothing.
 
+use std::borrow::Cow;
+
 use super::Address;
 use super::lexical::{end_of_quoted_string, without_comments, without_source_route};
 
@@ -12,13 +14,22 @@ pub(super) fn addr_spec(text: &str) -> Option<Address> {
         _ => without_source_route(text).trim_ascii(),
     };
     let (local, domain) = text.rsplit_once('@')?;
-    let (local, domain) = (local.trim_ascii_end(), domain.trim_ascii_start());
+    let (local, domain) = (without_blanks(local), without_blanks(domain));
+    let (local, domain) = (local.as_ref(), domain.as_ref());
     // RFC 2047 section 5: an encoded word is no part of an address.
     let is_encoded = text.contains("=?") && text.contains("?=");
     if is_encoded || !is_local_part(local) || !is_domain(domain) {
         return None;
     }
     Address::parse(&format!("{local}@{domain}"))
+}
+
+/// Words without the blanks around the dots between them (RFC 5322 section 4.4). A quoted string keeps its own.
+fn without_blanks(words: &str) -> Cow<'_, str> {
+    if words.contains('"') || !words.contains([' ', '\t']) {
+        return Cow::Borrowed(words.trim_ascii());
+    }
+    Cow::Owned(words.split('.').map(str::trim_ascii).collect::<Vec<_>>().join("."))
 }
 
 /// Atoms and quoted strings with dots between them. Dots may stand anywhere: some providers give such addresses away.

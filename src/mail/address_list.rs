@@ -118,8 +118,8 @@ impl<'t> Reader<'t, '_> {
         self.end_entry();
     }
 
-    /// A word with the quoted strings in it, and with the blanks around its at sign (RFC 5322 section 4.4 allows them);
-    /// `None` if none begins here.
+    /// A word with the quoted strings in it, and with the blanks around its at sign and in its domain (RFC 5322 section 4.4
+    /// allows them); `None` if none begins here.
     fn word(&mut self) -> Option<&'t str> {
         let bytes = self.text.as_bytes();
         let start = self.position;
@@ -138,8 +138,11 @@ impl<'t> Reader<'t, '_> {
                 b',' | b';' | b'<' | b'>' | b'(' => break,
                 b' ' | b'\t' | b'\r' | b'\n' => {
                     let next = position + blanks(&bytes[position..]);
-                    let joins = !has_at && position > start && bytes.get(next) == Some(&b'@');
-                    if !joins && (position == start || bytes[position - 1] != b'@' || position - 1 == start) {
+                    let (before, behind) = (position.checked_sub(1).map(|last| bytes[last]), bytes.get(next));
+                    let is_around_at =
+                        (!has_at && behind == Some(&b'@')) || (before == Some(b'@') && position - 1 > start);
+                    let is_around_dot = has_at && (behind == Some(&b'.') || before == Some(b'.'));
+                    if position == start || !(is_around_at || is_around_dot) {
                         break;
                     }
                     position = next;
@@ -326,6 +329,13 @@ mod tests {
             ),
             ("dots anywhere", "taro..yamada.@docomo.example", &["- <taro..yamada.@docomo.example>"]),
             ("blanks around the at sign", "jane @ example.org", &["- <jane@example.org>"]),
+            (
+                "blanks around a dot of the domain",
+                "jdoe@test   . example, a@h.example",
+                &["- <jdoe@test.example>", "- <a@h.example>"],
+            ),
+            ("blanks around dots in brackets", "<john . doe @ test . example>", &["- <john.doe@test.example>"]),
+            ("a sentence", "write to jane@example.org, please.", &["write to <jane@example.org>", "please. <->"]),
             ("a source route", "<@a.example,@b.example:jane@example.org>", &["- <jane@example.org>"]),
             (
                 "a literal",

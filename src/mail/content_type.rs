@@ -57,7 +57,6 @@ const TEXT: &str = "text/plain";
 /// A type without its other half.
 fn of_one_word(word: &str) -> &'static str {
     match word {
-        "html" => "text/html",
         "multipart" | "mixed" => "multipart/mixed",
         // What is no text is not shown as one.
         "application" | "audio" | "font" | "image" | "model" | "video" => "application/octet-stream",
@@ -143,7 +142,7 @@ mod tests {
             ("text; charset=x", "text/plain", &[("charset", "x")]),
             ("text/; charset=x", "text/plain", &[("charset", "x")]),
             ("text/charset=x", "text/plain", &[("charset", "x")]),
-            ("html", "text/html", &[]),
+            ("html", "text/plain", &[]),
             ("multipart; boundary=b", "multipart/mixed", &[("boundary", "b")]),
             ("application", "application/octet-stream", &[]),
             ("image/", "application/octet-stream", &[]),

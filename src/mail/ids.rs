@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::address_list::Listed;
 use super::encoded_word;
+use super::lexical::without_comments;
 
 /// Reads the unfolded text of a field behind what was read before.
 pub(super) fn read(text: &str, list: &mut Listed<String>, most: usize) {
@@ -31,10 +32,10 @@ fn bracketed(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     unopened.map(Cow::Borrowed).into_iter().chain(opened).filter(|id| !id.is_empty())
 }
 
-/// Programs fold in the middle of a long id.
+/// Programs fold in the middle of a long id, and old ones put comments between its words (RFC 5322 section 4.5.4).
 fn without_blanks(id: &str) -> Cow<'_, str> {
     match id.contains(|c: char| c.is_ascii_whitespace()) {
-        true => Cow::Owned(id.split_ascii_whitespace().collect()),
+        true => Cow::Owned(without_comments(id).split_ascii_whitespace().collect()),
         false => Cow::Borrowed(id),
     }
 }
@@ -65,6 +66,12 @@ mod tests {
             ("a comma (Exchange)", "<a@h>,<b@h>", &["a@h", "b@h"]),
             ("nothing between", "<a@h><b@h>", &["a@h", "b@h"]),
             ("a blank in an id", "<a-long- id@h>", &["a-long-id@h"]),
+            (
+                "blanks and comments in an id",
+                "<1234   @   local(blah)  .machine .example>",
+                &["1234@local.machine.example"],
+            ),
+            ("parentheses in an id", "<a(b)@h>", &["a(b)@h"]),
             ("rubbish behind", "<a@h> \"x\"", &["a@h"]),
             ("a phrase before", "Your message of \"Tue, 24 Nov 2026\" <a@h>", &["a@h"]),
             ("a phrase with an address", "jane@example.org's message <a@h> of Tuesday", &["a@h"]),

@@ -435,7 +435,9 @@ fn attachments_are_what_was_attached_octet_for_octet() {
         let folded =
             base64.as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line)).collect::<Vec<_>>().join("\r\n");
         let printable: String = octets.iter().map(|octet| format!("={octet:02X}")).collect();
+        let uuencoded = uuencoded(&octets);
         let rows: &[(&str, &[u8])] = &[
+            ("x-uuencode", uuencoded.as_bytes()),
             ("base64", folded.as_bytes()),
             ("\"Base64\"", folded.as_bytes()),
             ("base64 (as usual)", folded.as_bytes()),
@@ -462,4 +464,18 @@ fn attachments_are_what_was_attached_octet_for_octet() {
             }
         }
     }
+}
+
+fn uuencoded(octets: &[u8]) -> String {
+    let sign = |bits: u32, place: u32| char::from(b' ' + (bits >> (18 - 6 * place) & 0x3f) as u8);
+    let line = |line: &[u8]| {
+        let groups = line.chunks(3).flat_map(|group| {
+            let bits = (0..3).fold(0, |bits, n| bits << 8 | u32::from(group.get(n).copied().unwrap_or_default()));
+            (0..4).map(move |place| sign(bits, place))
+        });
+        let length = char::from(b' ' + u8::try_from(line.len()).unwrap());
+        format!("{length}{}\r\n", groups.collect::<String>())
+    };
+    let lines: String = octets.chunks(45).map(line).collect();
+    format!("begin 644 a.bin\r\n{lines}`\r\nend\r\n")
 }

@@ -202,7 +202,7 @@ mod tests {
 
         #[test]
         fn utf_8_without_a_label_is_what_it_is(text in "\\PC{0,40}") {
-            proptest::prop_assert_eq!(decode(text.as_bytes(), None), whole(Cow::Borrowed(text.trim_start_matches('\u{feff}'))));
+            proptest::prop_assert_eq!(decode(text.as_bytes(), None), whole(Cow::Borrowed(text.strip_prefix('\u{feff}').unwrap_or(&text))));
         }
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn decode_to<E>(encoded: &[u8], sink: impl FnMut(&[u8]) -> Result<(),
                 left = &left[padded..];
                 // Encoded twice and joined, or each line by itself: else the padding is the end.
                 only_data_follows = only_data_follows || (is_data(left) && is_data(behind));
-                if !only_data_follows {
+                if !only_data_follows || left.first().is_some_and(u8::is_ascii_whitespace) {
                     return decoder.finish();
                 }
             }
@@ -168,11 +168,16 @@ fn end_of_sure_data(encoded: &[u8]) -> usize {
     0
 }
 
-/// Whether a line behind the data is text that somebody put there: words that are no groups of quanta, or a ruler.
+/// Whether a line behind the data is text that somebody put there: words that are no groups of quanta, or a ruler. What begins
+/// with padded data is the end of the data.
 fn is_footer(line: &[u8]) -> bool {
     let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let is_ruler = !line.is_empty() && !line.iter().any(|&octet| is_data_octet(octet));
     let has_words = line.iter().any(u8::is_ascii_whitespace);
+    let first = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    if first.ends_with(b"=") && first.len() > 1 && first.len().is_multiple_of(4) && is_data(first) {
+        return false;
+    }
     is_ruler || (has_words && words.any(|word| !word.len().is_multiple_of(4) || !is_data(word)))
 }
 
@@ -226,6 +231,7 @@ mod tests {
             ),
             ("footer right behind padding", "QUI=\r\n-- \r\nlist\r\n".into(), "AB".into()),
             ("footer in the line of the padding", "QUI= this list".into(), "AB".into()),
+            ("words in the line of the padding", "QUI= ignored".into(), "AB".into()),
             (
                 "footer without padding",
                 format!("{long}\r\n\r\n____\r\nlist mailing list\r\nhttps://l.example/\r\n"),

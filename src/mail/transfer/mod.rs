@@ -6,6 +6,7 @@
 
 mod base64;
 mod quoted_printable;
+mod uuencode;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -22,7 +23,9 @@ pub enum TransferEncoding {
     Base64,
     /// `quoted-printable` (RFC 2045 section 6.7).
     QuotedPrintable,
-    /// Something that nobody defined: the octets stay as they are.
+    /// `x-uuencode`, which no RFC defines and old programs wrote.
+    Uuencode,
+    /// Something that nobody knows: the octets stay as they are.
     Unknown,
 }
 
@@ -39,6 +42,7 @@ impl TransferEncoding {
             "" | "7bit" | "8bit" | "binary" | "none" => Self::Identity,
             "base64" => Self::Base64,
             "quotedprintable" => Self::QuotedPrintable,
+            "xuuencode" | "uuencode" | "xuue" | "uue" => Self::Uuencode,
             _ => Self::Unknown,
         }
     }
@@ -65,13 +69,14 @@ impl TransferEncoding {
             Self::Identity | Self::Unknown => encoded.chunks(base64::PIECE).try_for_each(sink),
             Self::Base64 => base64::decode_to(encoded, sink),
             Self::QuotedPrintable => quoted_printable::decode_to(encoded, sink),
+            Self::Uuencode => uuencode::decode_to(encoded, sink),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::TransferEncoding::{self, Base64, Identity, QuotedPrintable, Unknown};
+    use super::TransferEncoding::{self, Base64, Identity, QuotedPrintable, Unknown, Uuencode};
 
     #[test]
     fn an_encoding_is_known_however_its_name_is_dressed() {
@@ -91,7 +96,8 @@ mod tests {
             ("8-bit", Identity),
             ("binary", Identity),
             ("", Identity),
-            ("x-uuencode", Unknown),
+            ("x-uuencode", Uuencode),
+            ("x-uue", Uuencode),
             ("x-base64", Unknown),
         ];
         for (value, encoding) in rows {
