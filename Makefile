@@ -13,6 +13,7 @@ help:
 	@echo "make faults  the fault campaign on a real Postfix"
 	@echo "make powercut  what a power cut may leave of the disk, at each point of a run"
 	@echo "make memory  memory under load, and the time for bad input"
+	@echo "make compare-replies  the reply beside what the authors of public test sets expect"
 	@echo "make fuzz    every fuzz target for FUZZ_SECONDS"
 	@echo "make deb     the Debian package; make rpm the other one; make test-packaging installs both"
 
@@ -41,5 +42,6 @@ include packaging/packaging.mk
 include tests/faults/faults.mk
 include tests/memory/memory.mk
 include tests/powercut/powercut.mk
+include tests/reply/reply.mk
 include benches/bench.mk
 include fuzz/fuzz.mk

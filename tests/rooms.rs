@@ -14,6 +14,7 @@ mod ledger;
 mod local_users;
 mod notice;
 mod pipeline;
+mod reply;
 mod requirements;
 mod route;
 mod screen;

@@ -19,7 +19,7 @@ use mailhatch::config::{Config, EventPart};
 use mailhatch::event_id::{EventId, MessageDigest};
 use mailhatch::intake::lmtp::{Session, SessionLimits, Step};
 use mailhatch::ledger::{Begin, DeliveryLog, Ledger};
-use mailhatch::mail::{Content, Message};
+use mailhatch::mail::{BodyText, Content, Message, Partition};
 use mailhatch::route::Routes;
 use mailhatch::screen;
 use mailhatch::trail::Trail;
@@ -119,16 +119,30 @@ fn event_id(bencher: Bencher<'_, '_>, octets: usize) {
     bencher.counter(BytesCount::new(octets)).bench(|| MessageDigest::of(black_box(&message), None));
 }
 
-/// The event's JSON with body and attachments.
+/// The event's JSON with body, attachments and reply.
 #[divan::bench(args = [2_000, 100_000, 10_000_000])]
 fn event_json(bencher: Bencher<'_, '_>, octets: usize) {
     let event = event(octets);
-    let parts = [EventPart::Body, EventPart::Attachments];
+    let parts = [EventPart::Body, EventPart::Attachments, EventPart::Reply];
     bencher.counter(BytesCount::new(octets)).bench(|| {
         let mut out = Vec::new();
         black_box(&event).write_json(&parts, &mut out).unwrap();
         out
     });
+}
+
+/// Ten megabytes of what an attacker would send: the time is linear in the length, whatever stands in it.
+#[divan::bench(sample_count = 5, args = [">", ">\n", "On \n", "On 5 Jan 2016 at 10:00, a\n", "wrote:\n", "From: a\nTo: a\n", "--\n", "a <a@b>\n"])]
+fn reply(bencher: Bencher<'_, '_>, line: &str) {
+    let text = line.repeat(10_000_000 / line.len());
+    bencher.bench(|| Partition::read(&BodyText::from_plain(black_box(text.as_str())), None));
+}
+
+/// The same in HTML, with turning it into text.
+#[divan::bench(sample_count = 5, args = ["<div>", "<blockquote>a", "<br>", "<p>a", "<a href=http://x>a</a>", "&lt;", "<hr>", "<"])]
+fn reply_html(bencher: Bencher<'_, '_>, tag: &str) {
+    let html = tag.repeat(10_000_000 / tag.len());
+    bencher.bench(|| Partition::read(&BodyText::from_html(black_box(&html)), None));
 }
 
 fn event(octets: usize) -> Event {

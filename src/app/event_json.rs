@@ -19,7 +19,7 @@ use time::format_description::well_known::Rfc3339;
 use super::event::Event;
 use crate::auth::Authentication;
 use crate::config::EventPart;
-use crate::mail::{self, Address, Encoded, Listed, Message, Mime, NamedAddress, Recipient};
+use crate::mail::{self, Address, Encoded, Listed, Message, Mime, NamedAddress, Recipient, Reply};
 use crate::printable::EscapedJson;
 
 /// An event ready to be written, as often as needed.
@@ -27,6 +27,7 @@ pub(super) struct EventJson<'e> {
     event: &'e Event,
     wants_body: bool,
     wants_attachments: bool,
+    wants_reply: bool,
     wants_raw: bool,
     mime: Option<&'e Mime>,
 }
@@ -37,7 +38,8 @@ impl<'e> EventJson<'e> {
         let wants = |part| parts.contains(&part);
         let (wants_body, wants_attachments) = (wants(EventPart::Body), wants(EventPart::Attachments));
         let mime = (wants_body || wants_attachments).then(|| event.message.mime());
-        Self { event, wants_body, wants_attachments, wants_raw: wants(EventPart::Raw), mime }
+        let (wants_reply, wants_raw) = (wants(EventPart::Reply), wants(EventPart::Raw));
+        Self { event, wants_body, wants_attachments, wants_reply, wants_raw, mime }
     }
 
     /// Writes it; the same bytes each time.
@@ -106,6 +108,7 @@ impl<'e> EventJson<'e> {
             subject: subject.map(|subject| subject.text),
             text,
             html,
+            reply: self.wants_reply.then(|| message.reply()).flatten().map(ReplyBody::from),
             attachments,
             truncated: limits.truncated,
             undecodable: limits.undecodable,
@@ -237,9 +240,27 @@ struct MessageBody<'a> {
     subject: Option<Cow<'a, str>>,
     text: Option<Text<'a>>,
     html: Option<Text<'a>>,
+    reply: Option<ReplyBody<'a>>,
     attachments: Option<Vec<Attachment<'a>>>,
     truncated: Vec<&'static str>,
     undecodable: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct ReplyBody<'a> {
+    text: Text<'a>,
+    quoted: Text<'a>,
+    signature: Text<'a>,
+}
+
+impl<'a> From<Reply<'a>> for ReplyBody<'a> {
+    fn from(reply: Reply<'a>) -> Self {
+        Self {
+            text: Text(reply.text().collect()),
+            quoted: Text(reply.quoted().collect()),
+            signature: Text(reply.signature().collect()),
+        }
+    }
 }
 
 #[derive(Serialize)]

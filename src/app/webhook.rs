@@ -51,7 +51,7 @@ struct Settings {
 }
 
 fn default_parts() -> Vec<EventPart> {
-    vec![EventPart::Body, EventPart::Attachments]
+    vec![EventPart::Body, EventPart::Attachments, EventPart::Reply]
 }
 
 /// One application behind a webhook.

@@ -38,6 +38,8 @@ pub enum EventPart {
     Body,
     /// The whole message.
     Raw,
+    /// Text without its quotation.
+    Reply,
 }
 
 /// The table of one `[[app]]`. Whoever reads it takes the keys that he knows; what is left in the end is a mistake.

@@ -8,7 +8,7 @@ use super::address_list::{Listed, NamedAddress};
 use super::charset::Decoded;
 use super::header::{self, Header};
 use super::mime::Mime;
-use super::{Content, ContentType, Field, HeaderPiece};
+use super::{Content, ContentType, Field, HeaderPiece, Partition, Reply};
 
 /// A message as it came in, with CRLF line ends where the MTA delivered it so. Cheap to clone: what was read of it once is
 /// shared by all its recipients.
@@ -20,18 +20,27 @@ struct Read {
     content: Content,
     header: Header,
     mime: OnceLock<Mime>,
+    reply: OnceLock<Option<ReplyText>>,
+}
+
+/// What was read of the reply.
+#[derive(Debug)]
+struct ReplyText {
+    /// The text that it stands in, where that is not one part's own.
+    joined: Option<String>,
+    partition: Partition,
 }
 
 impl Message {
     /// Indexes the header. Takes any bytes: a message without a header has no fields.
     pub fn parse(content: Content) -> Self {
         let header = header::split(content.head());
-        Self(Arc::new(Read { content, header, mime: OnceLock::new() }))
+        Self(Arc::new(Read { content, header, mime: OnceLock::new(), reply: OnceLock::new() }))
     }
 
     /// A message without a header, all of it body: for one that cannot be read.
     pub fn unread(content: Content) -> Self {
-        Self(Arc::new(Read { content, header: Header::default(), mime: OnceLock::new() }))
+        Self(Arc::new(Read { content, header: Header::default(), mime: OnceLock::new(), reply: OnceLock::new() }))
     }
 
     /// The message's bytes.
@@ -62,6 +71,21 @@ impl Message {
     /// Its MIME parts. The first call takes the message apart, which costs a pass over it.
     pub fn mime(&self) -> &Mime {
         self.0.mime.get_or_init(|| Mime::read(self.bytes(), &self.0.header))
+    }
+
+    /// What its sender wrote, what is quoted, and the signature; `None` if it has no text.
+    pub fn reply(&self) -> Option<Reply<'_>> {
+        let read = self.0.reply.get_or_init(|| {
+            let body = self.mime().reply_text()?;
+            let partition = Partition::read(&body, self.subject().as_ref().map(|subject| &*subject.text));
+            Some(ReplyText { joined: body.into_owned_text(), partition })
+        });
+        let read = read.as_ref()?;
+        let whole = match &read.joined {
+            Some(joined) => joined,
+            None => self.mime().text().next()?,
+        };
+        Some(read.partition.of(whole))
     }
 
     /// All fields in the order of the message, top to bottom (the newest trace field first), up to 10,000.

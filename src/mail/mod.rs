@@ -19,6 +19,7 @@ mod message;
 mod mime;
 mod origin;
 mod parameters;
+mod reply;
 mod rewritten;
 mod transfer;
 
@@ -34,5 +35,6 @@ pub use message::Message;
 pub use mime::{Attachment, Body, Encoded, Mime};
 pub use origin::{InMailbox, Item, Origin, Provider};
 pub use parameters::Parameter;
+pub use reply::{BodyText, Partition, Reply};
 pub use rewritten::{without_batv, without_prvs, without_srs};
 pub use transfer::TransferEncoding;

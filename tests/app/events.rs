@@ -54,7 +54,7 @@ Content-Disposition: attachment\r\n\r\n-=E4=0D=0A+b\r\n\
 
 #[tokio::test]
 async fn the_event_has_the_fields_of_the_contract_in_their_order() {
-    let setup = spool("[\"body\", \"attachments\", \"raw\"]");
+    let setup = spool("[\"body\", \"attachments\", \"reply\", \"raw\"]");
     let mut event = setup.event(KEY, MIXED);
     let mut known = Authentication::default();
     known.spf = AuthResult::Pass;
@@ -92,6 +92,7 @@ async fn the_event_has_the_fields_of_the_contract_in_their_order() {
                 "subject": "Grüße",
                 "text": "Grüße",
                 "html": "<p>Hi</p>",
+                "reply": {"text": "Grüße", "quoted": "", "signature": ""},
                 "attachments": [
                     {"filename": "a.bin", "content_type": "application/octet-stream", "size": 4, "content_id": "cid1",
                      "content": "AAEC/w=="},
@@ -118,14 +119,60 @@ async fn the_event_has_the_fields_of_the_contract_in_their_order() {
 
 #[tokio::test]
 async fn parts_decide_what_is_carried() {
-    let rows: &[(&str, bool, bool)] =
-        &[("[]", false, false), ("[\"body\"]", true, false), ("[\"attachments\"]", false, true)];
-    for (parts, body, attachments) in rows {
+    let rows: &[(&str, bool, bool, bool)] = &[
+        ("[]", false, false, false),
+        ("[\"body\"]", true, false, false),
+        ("[\"attachments\"]", false, true, false),
+        ("[\"reply\"]", false, false, true),
+    ];
+    for (parts, body, attachments, reply) in rows {
         let message = message_of(parts, MIXED).await;
         assert_eq!(message["text"].is_string(), *body, "{parts}");
         assert_eq!(message["html"].is_string(), *body, "{parts}");
         assert_eq!(message["attachments"].is_array(), *attachments, "{parts}");
-        assert_eq!(message.as_object().unwrap().len(), 14, "every field is there: {parts}");
+        assert_eq!(message["reply"].is_object(), *reply, "{parts}");
+        assert_eq!(message.as_object().unwrap().len(), 15, "every field is there: {parts}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_stands_beside_its_quotation_and_its_signature() {
+    const OUTLOOK: &str = "Content-Type: text/plain\r\n\r\nSee below.\r\n\r\n\
+        From: Bob <bob@example.net>\r\nSent: Monday, 5 January 2026 10:00\r\nTo: Jane\r\nSubject: The plan\r\n\r\nThe plan.\r\n";
+    let blank = "MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n\
+        --b\r\nContent-Type: text/plain\r\n\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>Hello\r\n--b--\r\n";
+    let reply =
+        |text: &str, quoted: &str, signature: &str| json!({"text": text, "quoted": quoted, "signature": signature});
+    let rows: &[(&str, &str, Value)] = &[
+        (
+            "text",
+            "Subject: a\r\n\r\nYes.\r\n\r\nOn Mon, 5 Jan 2026 at 10:00, Bob <b@example.net> wrote:\r\n> Now?\r\n\r\n-- \r\nJane\r\n",
+            reply(
+                "Yes.\r\n",
+                "\r\nOn Mon, 5 Jan 2026 at 10:00, Bob <b@example.net> wrote:\r\n> Now?\r\n\r\n",
+                "-- \r\nJane\r\n",
+            ),
+        ),
+        (
+            "HTML",
+            "Content-Type: text/html\r\n\r\n<p>Yes.</p><div class=gmail_quote><div class=gmail_attr>Bob:</div>\
+             <blockquote class=gmail_quote>Now?</blockquote></div>",
+            reply("Yes.\n", "\nBob:\n\n> Now?\n", ""),
+        ),
+        ("a plain form that is blank", blank, reply("Hello\n", "", "")),
+        ("no text", "Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA", Value::Null),
+        ("NUL", "Subject: a\r\n\r\nA\0B\r\n", reply("AB\r\n", "", "")),
+    ];
+    for (name, message, want) in rows {
+        let got = message_of("[\"reply\"]", (*message).to_owned()).await;
+        assert_eq!(&got["reply"], want, "{name}");
+    }
+    // Outlook marks what it forwards as what it answers: only the subject tells.
+    let (_, whole) = OUTLOOK.split_once("\r\n\r\n").unwrap();
+    let rows = [("RE: The plan", "See below.\r\n"), ("FW: The plan", whole), ("RE: WG: The plan", "See below.\r\n")];
+    for (subject, text) in rows {
+        let got = message_of("[\"reply\"]", format!("Subject: {subject}\r\n{OUTLOOK}")).await;
+        assert_eq!(got["reply"]["text"], text, "{subject}");
     }
 }
 

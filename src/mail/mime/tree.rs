@@ -5,10 +5,11 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use mail_parser::decoders::html::{html_to_text, text_to_html};
+use mail_parser::decoders::html::text_to_html;
 
 use super::super::charset::{self, Decoded};
 use super::super::header::Header;
+use super::super::reply::BodyText;
 use super::super::transfer::TransferEncoding;
 use super::attachment::{Attachment, decoded_size};
 use super::part::Part;
@@ -35,6 +36,7 @@ enum Piece {
         place: Range<usize>,
     },
     Owned(String),
+    FromHtml(BodyText<'static>),
 }
 
 /// The parts of a message.
@@ -77,6 +79,17 @@ impl Mime {
         self.body().html.iter().map(|piece| self.piece(piece))
     }
 
+    /// The text that a reply is looked for in: all of it, or the HTML where the text is blank.
+    pub fn reply_text(&self) -> Option<BodyText<'_>> {
+        let text = self.body().text.iter().map(|piece| match piece {
+            Piece::FromHtml(text) => text.borrowed(),
+            _ => BodyText::from_plain(self.piece(piece)),
+        });
+        let text = text.reduce(BodyText::and);
+        let html = || self.html().map(BodyText::from_html).reduce(BodyText::and);
+        if text.as_ref().is_none_or(BodyText::is_blank) { html().or(text) } else { text }
+    }
+
     /// The text and the HTML, read when first asked for.
     pub fn body(&self) -> &Body {
         self.body.get_or_init(|| self.read_body())
@@ -101,6 +114,7 @@ impl Mime {
                 std::str::from_utf8(self.source(*source, place.clone())).unwrap_or_default()
             }
             Piece::Owned(text) => text,
+            Piece::FromHtml(text) => text.as_str(),
         }
     }
 
@@ -110,7 +124,11 @@ impl Mime {
         for index in &self.roles.text {
             let (piece, is_whole) = self.read_text(&self.found.parts[*index]);
             body.is_text_whole &= is_whole;
-            body.text.push(if is_html(index) { Piece::Owned(html_to_text(self.piece(&piece))) } else { piece });
+            body.text.push(if is_html(index) {
+                Piece::FromHtml(BodyText::from_html(self.piece(&piece)))
+            } else {
+                piece
+            });
         }
         if !self.roles.html.iter().any(is_html) {
             return body;
