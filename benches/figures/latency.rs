@@ -112,10 +112,10 @@ fn through_postfix(options: &Options, report: &mut Report, application: &Applica
 }
 
 /// An SMTP client that sees when its mail was accepted.
-struct Smtp(Dialogue);
+pub struct Smtp(pub Dialogue);
 
 impl Smtp {
-    fn connect(port: u16) -> Self {
+    pub fn connect(port: u16) -> Self {
         let mut client = Self(Dialogue::tcp(("127.0.0.1", port)).unwrap());
         client.0.expect("220");
         client.0.command("EHLO client.example.org", "250");
@@ -126,8 +126,13 @@ impl Smtp {
         self.0.command("MAIL FROM:<jane@example.org>", "250");
         self.0.command("RCPT TO:<incoming+0123456789abcdef@hatch.test>", "250");
         self.0.command("DATA", "354");
-        self.0.write(&message(number, 4096)).unwrap();
-        self.0.expect("250");
+        self.send_text(&message(number, 4096));
         Instant::now()
+    }
+
+    /// Sends a message with its dot, which must be taken.
+    pub fn send_text(&mut self, text: &[u8]) {
+        self.0.write(text).unwrap();
+        self.0.expect("250");
     }
 }

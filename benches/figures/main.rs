@@ -17,6 +17,7 @@ mod pipe;
 mod place;
 mod postfix;
 mod process;
+mod refuse;
 mod report;
 mod servers;
 mod throughput;
@@ -43,7 +44,7 @@ pub struct Options {
     /// Where the report goes.
     #[arg(long, default_value = "docs/performance.md")]
     out: PathBuf,
-    /// Only these sections: throughput, notices, pipe, cold, latency, memory, growth, authentication.
+    /// Only these sections: throughput, notices, pipe, cold, latency, refuse, memory, growth, authentication.
     #[arg(long)]
     only: Vec<String>,
     /// Seconds a measurement takes.
@@ -72,12 +73,13 @@ fn main() {
         panic!("{}: {error}; build it with cargo build --release", options.binary.display());
     });
     let mut report = Report::new();
-    let sections: [(&str, fn(&Options, &mut Report)); 8] = [
+    let sections: [(&str, fn(&Options, &mut Report)); 9] = [
         ("throughput", throughput::measure),
         ("notices", throughput::measure_notices),
         ("cold", cold::measure),
         ("pipe", pipe::measure),
         ("latency", latency::measure),
+        ("refuse", refuse::measure),
         ("memory", memory::measure),
         ("growth", growth::measure),
         ("authentication", authentication::measure),

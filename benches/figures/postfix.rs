@@ -69,6 +69,11 @@ impl Postfix {
         started.elapsed()
     }
 
+    /// Waits until no mail is on its way any more.
+    pub fn wait_empty(&self) {
+        self.wait("an empty queue", || self.queued() == (0, 0));
+    }
+
     /// Mails on their way, and mails that wait.
     fn queued(&self) -> (usize, usize) {
         let count = |name: &str| files(&self.0.path("q").join(name));

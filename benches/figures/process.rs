@@ -38,14 +38,7 @@ impl Server {
 
     /// Processor time of it and of all its children, in user and kernel.
     pub fn cpu(&self) -> Duration {
-        let stats: Vec<Stat> = processes().filter_map(Stat::read).collect();
-        let (mut ids, mut ticks) = (vec![self.process.id()], 0);
-        while let Some(id) = ids.pop() {
-            ids.extend(stats.iter().filter(|stat| stat.parent == id).map(|stat| stat.id));
-            ticks += stats.iter().find(|stat| stat.id == id).map_or(0, |stat| stat.ticks);
-        }
-        // USER_HZ is 100 on every Linux that Debian runs on.
-        Duration::from_millis(ticks * 10)
+        cpu_of(self.process.id())
     }
 
     /// Octets of memory now, and at most so far (VmRSS, VmHWM).
@@ -75,6 +68,18 @@ impl Drop for Server {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Processor time of a process and of all its children, in user and kernel.
+pub fn cpu_of(process: u32) -> Duration {
+    let stats: Vec<Stat> = processes().filter_map(Stat::read).collect();
+    let (mut ids, mut ticks) = (vec![process], 0);
+    while let Some(id) = ids.pop() {
+        ids.extend(stats.iter().filter(|stat| stat.parent == id).map(|stat| stat.id));
+        ticks += stats.iter().find(|stat| stat.id == id).map_or(0, |stat| stat.ticks);
+    }
+    // USER_HZ is 100 on every Linux that Debian runs on.
+    Duration::from_millis(ticks * 10)
 }
 
 struct Stat {

@@ -1,6 +1,7 @@
 //! What cannot be delivered is refused at RCPT TO; everything else comes in, whatever the policy service does.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Output;
@@ -198,6 +199,16 @@ fn a_chrooted_smtpd_asks_too() {
     );
 }
 
+/// What was printed of a run about refusing, for people to read.
+fn transcript(name: &str, said: &str) {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("check-refuse-output.txt");
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    let about =
+        |line: &&str| ["postfix refuse", "policy socket", "postfix aliases"].iter().any(|part| line.contains(part));
+    writeln!(file, "## {name}").unwrap();
+    said.lines().filter(about).for_each(|line| writeln!(file, "{line}").unwrap());
+}
+
 /// `mailhatch check`, blanks between its columns as one.
 pub fn check(site: &Site) -> String {
     let mut command = site.mailhatch(&["check", "--postfix-config"]);
@@ -212,6 +223,7 @@ fn check_says_what_postfix_would_be_answered() {
     let site = start("closed = [\"mail.example.com\"]");
     let socket = format!("unix:{}", socket(&site).display());
     let said = check(&site);
+    transcript("healthy", &said);
     for line in [
         format!("ok postfix refuse Postfix asks {socket} at RCPT TO, and takes mail when nobody answers"),
         format!("ok policy socket {socket} answers: incoming 550"),
@@ -294,6 +306,7 @@ fn check_says_what_postfix_would_be_answered() {
     for (name, damage, wanted) in rows {
         damage(&site);
         let said = check(&site);
+        transcript(name, &said);
         assert!(said.contains(wanted), "{name}: {wanted} is not in\n{said}");
     }
 }

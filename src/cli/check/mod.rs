@@ -67,7 +67,7 @@ pub(super) fn run(path: &Path, options: &Options) -> u8 {
         let wiring = postfix::check(options.postfix_config.as_deref(), &config, &routes);
         output.add(wiring.findings);
         output.add(sockets::lmtp(&config, wiring.use_of_sockets).await);
-        output.add(policy_socket::check(&config, &routes, &wiring.policy_sockets).await);
+        output.add(policy_socket::check(&config, &routes, &wiring.policy_sockets, wiring.use_of_sockets).await);
         output.add(sockets::metrics(&config).await);
         if options.send {
             output.add(canary::send(&config, &routes, !wiring.policy_sockets.is_empty()).await);

@@ -40,7 +40,7 @@ pub(super) async fn lmtp(config: &Config, needed: Use) -> Vec<Finding> {
             Err(error) if needed == Use::None && nobody_listens(&error) => {
                 Finding::ok(part, format!("{address}: nobody listens, and Postfix hands over by pipe"))
             }
-            Err(error) => Finding::failed(part, format!("{address}: {error}; {}", advice(&error, "mailhatch.socket"))),
+            Err(error) => Finding::failed(part, format!("{address}: {error}; {}", advice(&error, START))),
         });
     }
     findings
@@ -52,7 +52,7 @@ pub(super) async fn metrics(config: &Config) -> Vec<Finding> {
     let part = "metrics socket";
     vec![match within(scrape(address)).await {
         Ok(()) => Finding::ok(part, format!("http://{address}/metrics answers")),
-        Err(error) => Finding::warning(part, format!("{address}: {error}; {}", advice(&error, "mailhatch.socket"))),
+        Err(error) => Finding::warning(part, format!("{address}: {error}; {}", advice(&error, START))),
     }]
 }
 
@@ -60,15 +60,18 @@ pub(super) async fn within<T>(work: impl Future<Output = io::Result<T>>) -> io::
     timeout(TIME, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-fn nobody_listens(error: &io::Error) -> bool {
+pub(super) fn nobody_listens(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
-/// What to do; `unit` is the systemd unit of the socket.
-pub(super) fn advice(error: &io::Error, unit: &str) -> String {
+/// What starts the service with its sockets.
+const START: &str = "systemctl enable --now mailhatch.socket mailhatch.service";
+
+/// What to do; `start` starts what does not listen.
+pub(super) fn advice(error: &io::Error, start: &str) -> String {
     let text = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            return format!("nobody listens: start it with systemctl enable --now {unit} mailhatch.service");
+            return format!("nobody listens: start it with {start}");
         }
         io::ErrorKind::PermissionDenied => "it is closed to this user",
         io::ErrorKind::TimedOut => "somebody listens but does not answer: look at the log of mailhatch",

@@ -72,7 +72,9 @@ pub(super) fn check(instance: &Instance, config: &Config, routes: &Routes, by_pi
         let shown = asking.sockets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         asking.push(Finding::ok(PART, format!("Postfix asks {shown} at RCPT TO, and takes mail when nobody answers")));
     }
-    asking.findings.extend(aliases(instance, config, routes));
+    if asked > 0 {
+        asking.findings.extend(aliases(instance, config, routes));
+    }
     asking
 }
 
