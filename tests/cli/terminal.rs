@@ -9,6 +9,7 @@ use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 
 use crate::support::config::{BASE, REPLY_ADDRESS, SPOOL};
 use crate::support::place::Place;
+use crate::support::process::Process;
 
 /// ESC, BEL, CSI as C1, DEL, and what turns the direction of writing: as a stranger would write them.
 const EVIL: &str = "\x1b]0;x\x07\x1b[2J\u{9b}31m\u{85}\u{7f}\u{202e}\u{2066}\u{61c}";
@@ -115,7 +116,8 @@ fn a_message_as_it_came_goes_to_a_file_and_to_no_terminal() {
     unlockpt(&terminal).unwrap();
     let other_end = File::options().read(true).write(true).open(ptsname_r(&terminal).unwrap()).unwrap();
     let mut command = place.command(&["held", "show", "--raw", &id]);
-    let output = command.stdin(Stdio::null()).stdout(other_end).stderr(Stdio::piped()).output().unwrap();
+    command.stdin(Stdio::null()).stdout(other_end).stderr(Stdio::piped());
+    let output = Process::start(&mut command).into_output();
     let why = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{why}");
     assert!(why.contains("redirect it to a file"), "{why}");

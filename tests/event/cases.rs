@@ -2,14 +2,15 @@
 //! a spool, or `explain`.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest;
 use serde_json::{Map, Value, json};
+
+use crate::support::process::run_with_input;
 
 /// A case of `cases.json`.
 struct Case(Value);
@@ -92,9 +93,8 @@ fn run(case: &Case, place: &Path, command: &[&str], file: &str, queue_id: Option
     child.arg(format!("--recipient={}", case.text("recipient").unwrap_or("incoming+k1@gitlab.example.com")));
     child.arg(format!("--sender={}", case.text("sender").unwrap_or("jane@example.org")));
     child.args(queue_id.map(|id| format!("--queue-id={id}")));
-    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(&fs::read(folder().join(file)).unwrap()).unwrap();
-    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    let output = run_with_input(&mut child, &fs::read(folder().join(file)).unwrap());
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn explained(case: &Case, place: &Path) -> Map<String, Value> {

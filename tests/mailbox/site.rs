@@ -1,10 +1,12 @@
 //! `mailhatch fetch` with a mailbox to read: a place with a configuration, and what it wrote.
 
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Command, ExitStatus, Output, Stdio};
 
-use crate::servers::{Imap, LIMIT, PASSWORD, USER, wait_for};
+use nix::sys::signal::Signal;
+
+use crate::servers::{Imap, PASSWORD, USER, wait_for};
 use crate::support::config::{BASE, SPOOL};
+use crate::support::process::Process;
 use crate::support::service::{MAILHATCH, Place};
 
 /// The mailbox of the configuration.
@@ -81,16 +83,10 @@ impl Site {
     /// The same with environment variables.
     pub fn fetch_with(&self, environment: &[(&str, &str)]) -> Fetch {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.place.path().join("log")).unwrap();
-        let child = Command::new(MAILHATCH)
-            .arg("--config")
-            .arg(self.place.config())
-            .arg("fetch")
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Fetch { child, place: self.place.path().to_owned() }
+        let mut command = Command::new(MAILHATCH);
+        command.arg("--config").arg(self.place.config()).arg("fetch").envs(environment.iter().copied());
+        let process = Process::start(command.stdin(Stdio::null()).stderr(log));
+        Fetch { process, place: self.place.path().to_owned() }
     }
 
     /// The subjects of the events in the spool, sorted.
@@ -154,13 +150,13 @@ impl Done {
 
 /// A running `mailhatch fetch`.
 pub struct Fetch {
-    child: Child,
+    process: Process,
     place: std::path::PathBuf,
 }
 
 impl Fetch {
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// What it logged.
@@ -173,41 +169,30 @@ impl Fetch {
         wait_for(&format!("{text:?} in the log"), || self.log().contains(text).then_some(()));
     }
 
-    pub fn signal(&self, name: &str) {
-        let done = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(done.success());
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
     }
 
     /// SIGTERM; it must end with 0.
     pub fn stop(mut self) {
-        self.signal("TERM");
+        self.signal(Signal::SIGTERM);
         let status = self.wait();
         assert_eq!(status.code(), Some(0), "{}", self.log());
     }
 
     /// SIGKILL.
     pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.kill();
     }
 
     /// Waits for its end.
-    pub fn wait(&mut self) -> std::process::ExitStatus {
-        let limit = std::time::Instant::now() + LIMIT;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(std::time::Instant::now() < limit, "fetch does not end: {}", self.log());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+    pub fn wait(&mut self) -> ExitStatus {
+        self.process.wait()
     }
 }
 
 impl Drop for Fetch {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("fetch logged:\n{}", self.log());
         }
