@@ -114,7 +114,7 @@ impl KeyForms {
         let may_be_all_key = domain.is_empty() || is_near_one_of(&self.catch_all, &domain, comparisons);
         if !self.catch_all.is_empty()
             && may_be_all_key
-            && !(self.domains.contains(&domain) && !self.catch_all.contains(&domain))
+            && (!self.domains.contains(&domain) || self.catch_all.contains(&domain))
         {
             return Some(0);
         }
@@ -164,7 +164,7 @@ impl Mask {
     /// anybody would.
     pub fn text(&self, text: &str) -> String {
         let text = beginning(text);
-        let said = self.keys().iter().fold(text.to_owned(), |said, key| without(said, key));
+        let said = self.keys().iter().fold(text.to_owned(), without);
         self.by_form(&said, false)
     }
 

@@ -129,7 +129,7 @@ impl Site {
 pub struct Done(pub Output);
 
 impl Done {
-    pub fn status(&self) -> i32 {
+    pub fn exit_status(&self) -> i32 {
         self.0.status.code().unwrap_or(-1)
     }
 
@@ -143,7 +143,7 @@ impl Done {
 
     /// Ended with this status.
     pub fn expect(self, status: i32) -> Self {
-        assert_eq!(self.status(), status, "{}{}", self.out(), self.err());
+        assert_eq!(self.exit_status(), status, "{}{}", self.out(), self.err());
         self
     }
 }

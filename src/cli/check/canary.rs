@@ -26,14 +26,16 @@ const TIME: Duration = Duration::from_secs(60);
 
 /// Sends one to each mailbox. `is_asked`: Postfix refuses what it could not deliver here.
 pub(super) async fn send(config: &Config, routes: &Routes, is_asked: bool) -> Vec<Finding> {
-    if config.screen.bounces == ScreenAction::Deliver && config.screen.auto_replies == ScreenAction::Deliver {
-        let text = "not sent: [screen] sets nothing aside, so the application would see it";
-        return vec![Finding::warning("canary", text)];
-    }
     let held = HeldStore::new(config);
     let mut findings = Vec::new();
     for mailbox in &config.mailboxes {
         let part = format!("canary {}", mailbox.name.value);
+        let screen = mailbox.screen.over(config.screen);
+        if screen.bounces == ScreenAction::Deliver && screen.auto_replies == ScreenAction::Deliver {
+            let text = "not sent: nothing machine-made is set aside for this mailbox, so its application would see it";
+            findings.push(Finding::warning(part, text));
+            continue;
+        }
         let acceptable = acceptable_address_of(mailbox, routes);
         if acceptable.is_none() && is_asked {
             let text =

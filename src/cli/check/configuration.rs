@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::finding::Finding;
-use crate::config::{AuthMethod, Config, ListenAddress, ScreenAction, Unproven};
+use crate::config::{AuthMethod, Config, ListenAddress, MailboxConfig, ScreenAction, ScreenConfig, Unproven};
 
 pub(super) fn check(path: &Path, config: &Config) -> Vec<Finding> {
     let summary = format!(
@@ -48,11 +48,21 @@ fn doors(config: &Config) -> Vec<Finding> {
     let unused =
         config.apps.iter().filter(|app| !config.mailboxes.iter().any(|mailbox| mailbox.app.value == app.name.value));
     findings.extend(unused.map(|app| warning(format!("no mailbox uses the app {}", app.name.value))));
-    if config.screen.bounces == ScreenAction::Deliver {
+    let delivers_bounces = |screen: ScreenConfig| screen.bounces == ScreenAction::Deliver;
+    if delivers_bounces(config.screen) {
         findings.push(warning(
             "screen.bounces = \"deliver\": an application that answers mail can be made to answer bounces, without end"
                 .to_owned(),
         ));
+    }
+    let of_its_own = |mailbox: &&MailboxConfig| {
+        delivers_bounces(mailbox.screen.over(config.screen)) && !delivers_bounces(config.screen)
+    };
+    for mailbox in config.mailboxes.iter().filter(of_its_own) {
+        findings.push(warning(format!(
+            "mailbox {}: screen.bounces = \"deliver\": an application that answers mail can be made to answer bounces, without end",
+            mailbox.name.value
+        )));
     }
     if config.auth.method == AuthMethod::Off {
         if config.notice.enabled {
