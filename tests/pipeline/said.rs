@@ -27,7 +27,7 @@ fn parrot() -> HttpServer {
             "another key" => "no such address: incoming+0123456789abcdef0123456789abcdef@gitlab.example.com".to_owned(),
             "an id" => format!("<reply-{key}@gitlab.example.com> is locked"),
             "long" => format!("{} {key} {key}", "x".repeat(990)),
-            _ => format!("{key}"),
+            _ => key.to_string(),
         };
         let refusal = |result: &str| serde_json::json!({ "result": result, "reason": words }).to_string();
         match event["data"]["message"]["from"][0]["name"].as_str().unwrap_or_default() {
