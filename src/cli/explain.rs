@@ -1,19 +1,23 @@
 //! `mailhatch explain`: what would happen to a message, and why.
 
 use std::io::{IsTerminal, Read};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
 use super::envelope_options::EnvelopeOptions;
-use super::output::{FAILED, print_error, report, say_json, say_painted};
+use super::fetch::look;
+use super::output::{FAILED, USAGE, print_error, report, say_json, say_painted};
 use super::set_up::{Site, small_runtime};
 use crate::event_id::EventId;
+use crate::intake::mailbox::source::{Got, OpenMailbox};
 use crate::intake::pipe::read_message;
 use crate::mail::{Content, Message, Recipient};
 use crate::notice::NoticePreview;
 use crate::outcome::{Explanation, Outcome};
+use crate::pipeline::FetchedExplanation;
 use crate::printable::for_terminal;
 use crate::telemetry::Telemetry;
 use crate::trail::Step;
@@ -27,14 +31,22 @@ pub(super) struct Options {
     #[arg(long)]
     json: bool,
     /// The message; `-` for standard input.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "inbox", conflicts_with_all = ["inbox", "uid"])]
+    file: Option<PathBuf>,
+    /// A message that lies in this inbox, instead of a file.
+    #[arg(long, value_name = "NAME", requires = "uid")]
+    inbox: Option<String>,
+    /// Which message of the inbox.
+    #[arg(long, value_name = "UID", requires = "inbox")]
+    uid: Option<NonZeroU32>,
 }
 
 #[derive(Serialize)]
 struct ExplainedMessage<'a> {
     message_id: Option<String>,
     size: u64,
+    #[serde(flatten)]
+    inbox: Option<&'a ExplainedInbox>,
     recipients: Vec<ExplainedRecipient<'a>>,
 }
 
@@ -53,58 +65,114 @@ struct ExplainedRecipient<'a> {
     trail: &'a [Step],
 }
 
+/// What is known of a message because of where it lies.
+#[derive(Serialize)]
+struct ExplainedInbox {
+    inbox: String,
+    uid: NonZeroU32,
+    /// Whether the provider's trace fields have the form that is believed.
+    believed: bool,
+    /// Whether it would be left where it is.
+    left: bool,
+}
+
+/// All that is to be told, before it is put into words.
+struct Explained {
+    content: Content,
+    recipients: Vec<Recipient>,
+    explanations: Vec<Explanation>,
+    inbox: Option<ExplainedInbox>,
+}
+
 /// Explains and gives the exit status.
 pub(super) fn run(config: &Path, options: Options) -> u8 {
-    let engine = match Site::load_as_is(config, |_| Telemetry::silent()) {
-        Ok(site) => site.engine,
-        Err(error) => return report(&error),
+    let Options { envelope, json, file, inbox, uid } = options;
+    let explained = match (file, inbox, uid) {
+        (Some(file), ..) => explain_file(config, &file, envelope),
+        (None, Some(inbox), Some(uid)) => explain_in_inbox(config, &inbox, uid),
+        // The options cannot be given so.
+        _ => Err(USAGE),
     };
-    let content = match read(&options.file, engine.config().limits.message_size) {
-        Ok(content) => content,
-        Err(error) => {
-            print_error(format_args!("{}: {error}", options.file.display()));
-            return FAILED;
-        }
+    let explained = match explained {
+        Ok(explained) => explained,
+        Err(status) => return status,
     };
-    let mut envelope = options.envelope.into_envelope();
-    if envelope.recipients.is_empty() {
-        // Nobody said whom it was sent to: the header alone must tell.
-        envelope.recipients.push(Recipient::new(""));
-    }
-    let recipients = envelope.recipients.clone();
-    let runtime = match small_runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            print_error(format_args!("no runtime: {error}"));
-            return FAILED;
-        }
-    };
-    let explanations = runtime.block_on(engine.explain(envelope, content.clone()));
-    runtime.shutdown_background();
-    let explanations = match explanations {
-        Ok(explanations) => explanations,
-        Err(deferral) => {
-            print_error(format_args!("{}: {}", options.file.display(), deferral.detail));
-            return FAILED;
-        }
-    };
-    let message = Message::parse(content);
+    let message = Message::parse(explained.content.clone());
     let explanation = ExplainedMessage {
         message_id: message.message_id(),
         size: message.size(),
-        recipients: recipients
+        inbox: explained.inbox.as_ref(),
+        recipients: explained
+            .recipients
             .iter()
-            .zip(&explanations)
-            .map(|(recipient, explanation)| explained(&recipient.address, explanation))
+            .zip(&explained.explanations)
+            .map(|(recipient, explanation)| explained_for(&recipient.address, explanation, explained.inbox.as_ref()))
             .collect(),
     };
-    if options.json {
+    if json {
         say_json(&explanation);
     } else {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         show(&explanation, Paint(colour));
     }
     0
+}
+
+fn failed(why: impl std::fmt::Display) -> u8 {
+    print_error(format_args!("{why}"));
+    FAILED
+}
+
+fn explain_file(config: &Path, file: &Path, envelope: EnvelopeOptions) -> Result<Explained, u8> {
+    let engine = match Site::load_as_is(config, |_| Telemetry::silent()) {
+        Ok(site) => site.engine,
+        Err(error) => return Err(report(&error)),
+    };
+    let content = read(file, engine.config().limits.message_size)
+        .map_err(|error| failed(format_args!("{}: {error}", file.display())))?;
+    let mut envelope = envelope.into_envelope();
+    if envelope.recipients.is_empty() {
+        // Nobody said whom it was sent to: the header alone must tell.
+        envelope.recipients.push(Recipient::new(""));
+    }
+    let recipients = envelope.recipients.clone();
+    let runtime = small_runtime().map_err(|error| failed(format_args!("no runtime: {error}")))?;
+    let explanations = runtime.block_on(engine.explain(envelope, content.clone()));
+    runtime.shutdown_background();
+    let explanations =
+        explanations.map_err(|deferral| failed(format_args!("{}: {}", file.display(), deferral.detail)))?;
+    Ok(Explained { content, recipients, explanations, inbox: None })
+}
+
+/// A message where it lies: it is fetched without a trace, and its envelope is worked out as `fetch` does.
+fn explain_in_inbox(config: &Path, name: &str, uid: NonZeroU32) -> Result<Explained, u8> {
+    // As the service's user, who can read the password and whom the ledger belongs to.
+    let site = Site::load(config, |_| Telemetry::silent()).map_err(|error| report(&error))?;
+    let config = site.engine.config();
+    let Some(inbox) = config.inbox(name) else {
+        return Err(report(&config.error(format!("there is no [[inbox]] with the name \"{name}\""))));
+    };
+    let runtime = small_runtime().map_err(|error| failed(format_args!("no runtime: {error}")))?;
+    let explained = runtime.block_on(async {
+        let mut open = look::open(config, inbox).await?;
+        let known = look::known(&site, name).await?;
+        let got = open.fetch(uid, &look::room(config)).await.map_err(|failure| failure.to_string())?;
+        open.close().await;
+        let letter = match got {
+            Got::Message(letter) => *letter,
+            Got::Gone => return Err(format!("there is no message with the UID {uid} in {}", inbox.folder)),
+            Got::Not { cause, detail } => return Err(format!("UID {uid}: {cause}: {detail}")),
+        };
+        let content = letter.content.clone();
+        let first_run = known.is_none_or(|(state, _)| uid.get() < state.began);
+        let fetched = look::fetched(inbox, letter, first_run);
+        let explained = site.engine.explain_fetched(fetched).await.map_err(|deferral| deferral.detail)?;
+        let FetchedExplanation { recipients, is_left, is_believed, explanations } = explained;
+        let inbox = ExplainedInbox { inbox: name.to_owned(), uid, believed: is_believed, left: is_left };
+        Ok(Explained { content, recipients, explanations, inbox: Some(inbox) })
+    });
+    runtime.shutdown_background();
+    explained.map_err(|why| failed(format_args!("inbox \"{name}\": {why}")))
 }
 
 fn read(file: &Path, limit: u64) -> std::io::Result<Content> {
@@ -115,9 +183,29 @@ fn read(file: &Path, limit: u64) -> std::io::Result<Content> {
     read_message(&mut input, limit, &std::env::temp_dir())
 }
 
-fn explained<'a>(recipient: &'a str, explanation: &'a Explanation) -> ExplainedRecipient<'a> {
+fn explained_for<'a>(
+    recipient: &'a str,
+    explanation: &'a Explanation,
+    inbox: Option<&ExplainedInbox>,
+) -> ExplainedRecipient<'a> {
     let Outcome { verdict, id, destination, .. } = &explanation.outcome;
     let destination = destination.as_ref();
+    let is_left = inbox.is_some_and(|inbox| inbox.left);
+    if is_left {
+        return ExplainedRecipient {
+            recipient,
+            verdict: "left",
+            mailbox: None,
+            action: None,
+            key: None,
+            source: None,
+            reason: Some("unknown-address"),
+            detail: Some("no address of a mailbox; unknown = \"leave\": it stays as it is"),
+            notice: None,
+            id: None,
+            trail: &explanation.trail,
+        };
+    }
     ExplainedRecipient {
         recipient,
         verdict: verdict.name(),
@@ -164,6 +252,10 @@ fn is_quiet(step: &Step) -> bool {
 fn show(explanation: &ExplainedMessage<'_>, paint: Paint) {
     let id = for_terminal(explanation.message_id.as_deref().unwrap_or("without a Message-ID"));
     say_painted(format_args!("message {} ({} octets)", paint.bold(&id), explanation.size));
+    if let Some(ExplainedInbox { inbox, uid, believed, .. }) = explanation.inbox {
+        let trace = if *believed { "have" } else { "do not have" };
+        say_painted(format_args!("inbox {inbox}, uid {uid}; its topmost trace fields {trace} the form that is believed"));
+    }
     for recipient in &explanation.recipients {
         let name = if recipient.recipient.is_empty() { "(no recipient given)" } else { recipient.recipient };
         say_painted(format_args!("\nrecipient {}", paint.bold(&for_terminal(name))));

@@ -7,6 +7,7 @@ mod explain;
 mod fetch;
 mod held;
 mod import;
+mod inbox;
 mod output;
 mod pipe;
 mod reload;
@@ -50,6 +51,9 @@ enum Command {
     Check(check::Options),
     /// Read mail from mailboxes.
     Fetch(fetch::Options),
+    /// What is known of the inboxes that `fetch` reads.
+    #[command(subcommand)]
+    Inbox(inbox::Inbox),
     /// The copies kept back.
     #[command(subcommand)]
     Held(held::Held),
@@ -84,6 +88,7 @@ fn dispatch(line: CommandLine) -> u8 {
         Command::Explain(options) => explain::run(&line.config, options),
         Command::Fetch(options) => fetch::run(&line.config, &options),
         Command::Held(held) => held::run(&line.config, held),
+        Command::Inbox(inbox) => inbox::run(&line.config, inbox),
         Command::Import(options) => import::run(&options),
         // `run` has sent it elsewhere: its exit status has rules of its own.
         Command::Pipe(_) => crate::disposition::EX_TEMPFAIL,

@@ -324,13 +324,19 @@ impl InboxLog {
         .await
     }
 
-    /// Asks for a new beginning. False if the inbox never began: then its configuration says from what on.
+    /// Asks for a new beginning; an inbox that never began then has no other state.
     ///
     /// # Errors
     /// The ledger cannot be written.
-    pub async fn restart(&self, since: String) -> Result<bool, StateError> {
+    pub async fn restart(&self, since: String) -> Result<(), StateError> {
         self.record(move |transaction, name| {
-            transaction.execute("UPDATE inbox SET since = ?2 WHERE name = ?1", (name, &since)).map(|rows| rows > 0)
+            transaction
+                .execute(
+                    "INSERT INTO inbox (name, uidvalidity, start, low, began, since) VALUES (?1, 0, 1, 1, 1, ?2)
+                     ON CONFLICT DO UPDATE SET since = excluded.since",
+                    (name, &since),
+                )
+                .map(drop)
         })
         .await
     }

@@ -41,6 +41,19 @@ impl Engine {
         Ok(FetchedExplanation { recipients, is_left, is_believed, explanations })
     }
 
+    /// What would become of a message in a mailbox for each recipient; `None`: it would be left where it is. Changes nothing.
+    ///
+    /// # Errors
+    /// The message cannot be read.
+    pub async fn preview_fetched(&self, fetched: Fetched) -> Result<Option<Vec<Outcome>>, Deferral> {
+        let (envelope, _) = self.envelope_of(&fetched);
+        if self.is_to_be_left(&fetched, &envelope) {
+            return Ok(None);
+        }
+        let explanations = self.explain(envelope, fetched.content).await?;
+        Ok(Some(explanations.into_iter().map(|explanation| explanation.outcome).collect()))
+    }
+
     /// The envelope that the message's own fields tell of, and whether its provider's have the form that is believed.
     fn envelope_of(&self, fetched: &Fetched) -> (Envelope, bool) {
         let message = Message::parse(fetched.content.clone());

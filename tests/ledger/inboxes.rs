@@ -35,9 +35,11 @@ async fn what_is_known_of_an_inbox_survives() {
     assert_eq!(inbox.retry(None).await.unwrap(), 1, "what is begun is due");
     let wishes = inbox.wishes(5).await.unwrap();
     assert_eq!(states(wishes.due), [(11, "waiting", 1)]);
-    assert!(inbox.restart("all".to_owned()).await.unwrap());
+    inbox.restart("all".to_owned()).await.unwrap();
     assert_eq!(inbox.wishes(5).await.unwrap().since.as_deref(), Some("all"));
-    assert!(!other.inbox("other").restart("all".to_owned()).await.unwrap());
+    other.inbox("other").restart("unseen".to_owned()).await.unwrap();
+    let (loaded, messages) = other.inbox("other").load().await.unwrap().unwrap();
+    assert_eq!((loaded.validity, loaded.since.as_deref(), messages.len()), (0, Some("unseen"), 0), "it never began");
     inbox.begin_anew(InboxState { validity: 6, ..beginning() }, Vec::new()).await.unwrap();
     let (loaded, messages) = inbox.load().await.unwrap().unwrap();
     assert_eq!((loaded.since, messages.len()), (None, 0), "a new beginning forgets the old one");

@@ -65,6 +65,18 @@ impl Site {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 
+    /// Puts a file where the spool should be: nothing can be handed over.
+    pub fn break_spool(&self) {
+        std::fs::rename(self.place.path().join("spool"), self.place.path().join("spool.away")).unwrap();
+        std::fs::write(self.place.path().join("spool"), "").unwrap();
+    }
+
+    /// The spool is as it was.
+    pub fn mend_spool(&self) {
+        std::fs::remove_file(self.place.path().join("spool")).unwrap();
+        std::fs::rename(self.place.path().join("spool.away"), self.place.path().join("spool")).unwrap();
+    }
+
     /// Runs a subcommand to its end.
     pub fn run(&self, arguments: &[&str]) -> Done {
         Done(self.place.run(arguments, b""))

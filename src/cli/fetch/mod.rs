@@ -1,5 +1,7 @@
 //! `mailhatch fetch`: reads mailboxes, and hands their mail to the same pipeline as LMTP.
 
+mod dry_run;
+pub(super) mod look;
 mod readers;
 pub(super) mod source;
 
@@ -34,6 +36,9 @@ pub(super) struct Options {
     /// End when nothing is due; exit 1 if something was deferred or failed.
     #[arg(long)]
     once: bool,
+    /// Say how many messages would become what, and why; mark nothing, hand nothing over.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Reads until SIGTERM, or with `--once` until nothing is due, and gives the exit status.
@@ -45,6 +50,9 @@ pub(super) fn run(path: &Path, options: &Options) -> u8 {
     };
     if let Err(error) = readers::check(site.engine.config(), &options.inboxes) {
         return report(&error);
+    }
+    if options.dry_run {
+        return dry_run::run(&site, &options.inboxes);
     }
     let sandbox = Sandbox::enter(site.engine.config());
     let service = Arc::new(ReloadableEngine::new(site, metrics, sandbox));

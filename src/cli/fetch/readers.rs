@@ -58,7 +58,7 @@ pub(super) fn check(config: &Config, asked: &[String]) -> Result<(), ConfigError
 }
 
 /// The inboxes that are meant.
-fn wanted<'c>(config: &'c Config, asked: &'c [String]) -> impl Iterator<Item = &'c InboxConfig> {
+pub(super) fn wanted<'c>(config: &'c Config, asked: &'c [String]) -> impl Iterator<Item = &'c InboxConfig> {
     config.inboxes.iter().filter(move |inbox| asked.is_empty() || asked.contains(&inbox.name.value))
 }
 

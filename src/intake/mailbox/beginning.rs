@@ -32,12 +32,36 @@ pub(super) struct Position {
     pub(super) unshown: Unshown,
 }
 
+impl Position {
+    /// From which number on the mailbox is looked through.
+    pub(super) fn search_from(&self) -> Number {
+        self.queue.low().map_or(self.start, |low| low.max(self.start))
+    }
+}
+
 /// Why the inbox begins.
 enum Beginning {
     /// Nothing is known of it, or it was asked for.
     From(Since, &'static str),
-    /// Its messages have other numbers than before.
-    Epoch(Option<SystemTime>),
+    /// Its messages have other numbers than before; when the newest came in that is done.
+    Epoch(SystemTime),
+}
+
+/// What the ledger knows of an inbox: where it is, and its messages.
+pub(super) type Loaded = Option<(InboxState, Vec<InboxMessage>)>;
+
+/// A beginning: where it is, which of the messages that are there are to be read, and what is said about it.
+pub(super) struct Begun {
+    pub(super) state: InboxState,
+    pub(super) messages: Numbers,
+    pub(super) event: &'static str,
+    pub(super) detail: String,
+}
+
+impl Begun {
+    pub(super) fn position(self) -> Position {
+        resume(&self.state, self.messages.into_iter().map(new_message).collect())
+    }
 }
 
 /// The position of an inbox that was just opened; `known` if it was open before in this process.
@@ -49,102 +73,106 @@ pub(super) async fn position(
     since: Since,
     known: Option<Position>,
 ) -> Result<Position, Failure> {
-    let standing = open.standing();
     let loaded = log.load().await.map_err(failed)?;
-    let beginning = match &loaded {
-        None => Some(Beginning::From(since, "begin")),
-        Some((InboxState { since: Some(wanted), .. }, _)) => {
-            Some(Beginning::From(Since::parse(wanted).unwrap_or(since), "begin-anew"))
+    match begin(open, &loaded, since).await? {
+        Some(mut begun) => {
+            begun.state.reader = Some(reader.to_owned());
+            let messages = begun.messages.iter().map(|number| number.get()).collect();
+            log.begin_anew(begun.state.clone(), messages).await.map_err(failed)?;
+            report.begins(begun.event, &begun.detail);
+            Ok(begun.position())
         }
-        Some((state, _)) if state.validity != standing.validity => Some(Beginning::Epoch(state.newest)),
-        Some(_) => None,
-    };
-    match (beginning, loaded, known) {
-        (None, Some(_), Some(known)) => Ok(known),
-        (None, Some((state, messages)), None) => Ok(resume(&state, messages)),
-        (beginning, _, _) => {
-            let beginning = beginning.unwrap_or(Beginning::From(since, "begin"));
-            let (state, messages) = begin(open, report, reader, standing, beginning).await?;
-            log.begin_anew(state.clone(), messages.iter().map(|number| number.get()).collect())
-                .await
-                .map_err(failed)?;
-            Ok(resume(&state, messages.iter().map(|number| new_message(*number)).collect()))
-        }
+        None => match (known, loaded) {
+            (Some(known), _) => Ok(known),
+            (None, Some((state, messages))) => Ok(resume(&state, messages)),
+            // What begins has no ledger, and what has one does not begin.
+            (None, None) => Err(Failure::new(Cause::Internal, "an inbox without a beginning: please report it")),
+        },
     }
 }
 
-/// Where to begin, and which of the messages that are there are to be read.
-async fn begin(
+/// The beginning of an inbox whose ledger has none, or one that does not count any more. Changes nothing.
+pub(super) async fn begin(
     open: &mut impl OpenMailbox,
-    report: &Report,
-    reader: &str,
-    standing: Standing,
-    beginning: Beginning,
-) -> Result<(InboxState, Numbers), Failure> {
-    let next = standing.next;
-    let mut newest = None;
-    let mut start = next;
-    let messages = match beginning {
-        Beginning::From(since, event) => {
-            let messages = match since {
-                Since::All => {
-                    start = Number::MIN;
-                    Numbers::new()
-                }
-                Since::Day(day) => open.find(Wanted::Since(day)).await?,
-                Since::Unseen => open.find(Wanted::Unseen).await?,
-                Since::Now => {
-                    newest = Some(SystemTime::now());
-                    Numbers::new()
-                }
-            };
-            let unread = match since {
-                Since::Now => open.find(Wanted::Unseen).await?.len(),
-                _ => 0,
-            };
-            let detail = match since {
-                Since::Now => format!("since = \"now\": {unread} unread messages that are there stay as they are"),
-                Since::All => "since = \"all\": every message that is there is read".to_owned(),
-                since => format!("since = \"{since}\": {} messages that are there are read", messages.len()),
-            };
-            report.begins(event, detail);
-            messages
+    loaded: &Loaded,
+    since: Since,
+) -> Result<Option<Begun>, Failure> {
+    let standing = open.standing();
+    let beginning = match loaded {
+        None => Beginning::From(since, "begin"),
+        Some((InboxState { since: Some(wanted), .. }, _)) => {
+            Beginning::From(Since::parse(wanted).unwrap_or(since), "begin-anew")
         }
-        Beginning::Epoch(last) => {
-            let messages = match last.and_then(|last| last.checked_sub(OVERLAP)) {
-                Some(from) => open.find(Wanted::Since(OffsetDateTime::from(from).date())).await?,
-                None => open.find(Wanted::From(Number::MIN)).await?,
-            };
-            newest = last;
-            report.begins(
-                "epoch",
-                format_args!(
-                    "the server has numbered the messages anew (UIDVALIDITY {}): {} recent ones without a mark are looked at \
-                     again; those that were handed over are known by their ids",
-                    standing.validity,
-                    messages.len()
-                ),
-            );
-            messages
+        Some((state, _)) if state.validity != standing.validity => match state.newest {
+            Some(newest) => Beginning::Epoch(newest),
+            // Nothing was done yet.
+            None => Beginning::From(since, "epoch"),
+        },
+        Some(_) => return Ok(None),
+    };
+    Ok(Some(match beginning {
+        Beginning::From(since, event) => from(open, standing, since, event).await?,
+        Beginning::Epoch(newest) => epoch(open, standing, newest).await?,
+    }))
+}
+
+/// The first run, or one that was asked for.
+async fn from(
+    open: &mut impl OpenMailbox,
+    standing: Standing,
+    since: Since,
+    event: &'static str,
+) -> Result<Begun, Failure> {
+    let next = standing.next;
+    let start = if since == Since::All { Number::MIN } else { next };
+    let (messages, detail, newest) = match since {
+        Since::All => (Numbers::new(), "since = \"all\": every message that is there is read".to_owned(), None),
+        Since::Now => {
+            let unread = open.find(Wanted::Unseen).await?.len();
+            let detail = format!("since = \"now\": {unread} unread messages that are there stay as they are");
+            (Numbers::new(), detail, Some(SystemTime::now()))
+        }
+        Since::Day(_) | Since::Unseen => {
+            let wanted = if let Since::Day(day) = since { Wanted::Since(day) } else { Wanted::Unseen };
+            let messages = open.find(wanted).await?;
+            let detail = format!("since = \"{since}\": {} messages that are there are read", messages.len());
+            (messages, detail, None)
         }
     };
+    Ok(begun(standing, start, messages, newest, event, detail))
+}
+
+/// The server has numbered its messages anew.
+async fn epoch(open: &mut impl OpenMailbox, standing: Standing, newest: SystemTime) -> Result<Begun, Failure> {
+    let from = newest.checked_sub(OVERLAP).unwrap_or(SystemTime::UNIX_EPOCH);
+    let messages = open.find(Wanted::Since(OffsetDateTime::from(from).date())).await?;
+    let detail = format!(
+        "the server has numbered the messages anew (UIDVALIDITY {}): {} recent ones without a mark are looked at again; \
+         those that were handed over are known by their ids",
+        standing.validity,
+        messages.len()
+    );
+    Ok(begun(standing, standing.next, messages, Some(newest), "epoch", detail))
+}
+
+fn begun(
+    standing: Standing,
+    start: Number,
+    messages: Numbers,
+    newest: Option<SystemTime>,
+    event: &'static str,
+    detail: String,
+) -> Begun {
     // What comes in while we look is above the start anyway.
     let messages: Numbers = messages.into_iter().filter(|number| *number < start).collect();
-    let low = messages.first().copied().unwrap_or(start);
-    let state = InboxState {
-        validity: standing.validity,
-        start: start.get(),
-        low: low.get(),
-        began: next.get(),
-        newest,
-        since: None,
-        reader: Some(reader.to_owned()),
-    };
-    Ok((state, messages))
+    let low = messages.first().copied().unwrap_or(start).get();
+    let (validity, began) = (standing.validity, standing.next.get());
+    let state = InboxState { validity, start: start.get(), low, began, newest, since: None, reader: None };
+    Begun { state, messages, event, detail }
 }
 
 /// What the ledger knows, as a queue.
-fn resume(state: &InboxState, messages: Vec<InboxMessage>) -> Position {
+pub(super) fn resume(state: &InboxState, messages: Vec<InboxMessage>) -> Position {
     let (now, clock) = (Instant::now(), SystemTime::now());
     let (mut pending, mut done, mut unshown) = (Vec::new(), Numbers::new(), Unshown::default());
     for message in messages {

@@ -5,6 +5,7 @@
 //! touched. It decides nothing about a message.
 
 mod beginning;
+pub mod candidates;
 mod delivery;
 pub mod failure;
 pub mod imap;

@@ -254,6 +254,11 @@ impl Queue {
         self.pending.len()
     }
 
+    /// Those that are not done, in order.
+    pub fn numbers(&self) -> impl Iterator<Item = Number> {
+        self.pending.keys().copied()
+    }
+
     /// Whether all is done.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()

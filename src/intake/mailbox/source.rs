@@ -67,8 +67,6 @@ pub struct Room {
 pub enum Got {
     /// The message.
     Message(Box<Letter>),
-    /// Somebody else has deleted it, or has it done already.
-    Done,
     /// It is not there any more.
     Gone,
     /// It could not be fetched this time, and not for the connection's sake.
@@ -89,6 +87,8 @@ pub struct Letter {
     pub item: Item,
     /// When it came in.
     pub came_in: Option<SystemTime>,
+    /// Somebody has deleted it, or has it done already.
+    pub is_done: bool,
     /// Its memory; to be dropped when it is delivered.
     pub reservation: Reservation,
 }

@@ -199,9 +199,7 @@ impl OpenMailbox for ImapFolder {
             Ok(first) => first,
             Err(refusal) => return refused(refusal),
         };
-        if first.flags.is_some_and(|flags| flags.deleted || flags.done) {
-            return Ok(Got::Done);
-        }
+        let is_done = first.flags.is_some_and(|flags| flags.deleted || flags.done);
         let came_in = first.internal_date;
         let octets = match first.octets {
             Octets::Some(octets) => octets,
@@ -252,7 +250,7 @@ impl OpenMailbox for ImapFolder {
         reservation.shrink_to(content.head().len() as u64);
         let validity = self.standing().validity;
         let item = Item::Uid { validity, uid: number.get() };
-        Ok(Got::Message(Box::new(Letter { content, item, came_in, reservation })))
+        Ok(Got::Message(Box::new(Letter { content, item, came_in, is_done, reservation })))
     }
 
     async fn show(&mut self, numbers: &Numbers, state: MessageState) -> Result<Shown, Failure> {

@@ -35,12 +35,12 @@ impl<S: Source> Run<S> {
             }
         };
         match got {
+            Got::Message(letter) if letter.is_done => self.note(number, MessageState::Marked).await,
             Got::Message(letter) => {
                 self.reader.report.fetched(letter.content.size());
                 self.hand_over(number, validity, *letter, number < began);
                 Ok(())
             }
-            Got::Done => self.note(number, MessageState::Marked).await,
             Got::Gone => {
                 position.queue.finish(number);
                 self.reader.log.forget(validity, vec![number.get()]).await.map_err(failed)
@@ -69,7 +69,7 @@ impl<S: Source> Run<S> {
 
     pub(super) fn hand_over(&mut self, number: Number, validity: u32, letter: Letter, first_run: bool) {
         let settings = &self.reader.settings;
-        let Letter { content, item, came_in, reservation } = letter;
+        let Letter { content, item, came_in, reservation, .. } = letter;
         let origin = Arc::new(InMailbox {
             inbox: self.reader.inbox.clone(),
             item,

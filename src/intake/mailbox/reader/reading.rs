@@ -110,7 +110,7 @@ impl<S: Source> Run<S> {
 
     pub(super) async fn search(&mut self, open: &mut S::Open) -> Result<(), Failure> {
         let Some(position) = &mut self.position else { return Ok(()) };
-        let from = position.queue.low().map_or(position.start, |low| low.max(position.start));
+        let from = position.search_from();
         let found = open.find(Wanted::From(from)).await?;
         let gone = position.queue.found(from, &found, Instant::now().into_std());
         let validity = position.validity;
