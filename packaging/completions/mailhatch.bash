@@ -8,7 +8,7 @@ _mailhatch() {
         word=${COMP_WORDS[index]}
         case $word in
             --config) ((index++)) ;;
-            serve | pipe | explain | check | held | import | demo)
+            serve | pipe | explain | check | fetch | inbox | held | import | demo)
                 command=$word
                 break
                 ;;
@@ -19,16 +19,24 @@ _mailhatch() {
         return
     fi
     case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W 'serve pipe explain check held import demo --config --help --version' -- "$cur") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'serve pipe explain check fetch inbox held import demo --config --help --version' -- "$cur") ;;
         pipe) mapfile -t COMPREPLY < <(compgen -W "$envelope --help" -- "$cur") ;;
         explain)
             if [[ $cur == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W "$envelope --json --help" -- "$cur")
+                mapfile -t COMPREPLY < <(compgen -W "$envelope --json --inbox --uid --help" -- "$cur")
             else
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             fi
             ;;
         check) mapfile -t COMPREPLY < <(compgen -W '--send --postfix-config --help' -- "$cur") ;;
+        fetch) mapfile -t COMPREPLY < <(compgen -W '--inbox --once --dry-run --help' -- "$cur") ;;
+        inbox)
+            case $prev in
+                inbox) mapfile -t COMPREPLY < <(compgen -W 'list show retry restart --help' -- "$cur") ;;
+                show | retry | restart) mapfile -t COMPREPLY < <(compgen -W "$(mailhatch inbox list 2>/dev/null | awk '{ print $1 }')" -- "$cur") ;;
+                *) mapfile -t COMPREPLY < <(compgen -W '--since=now --since=unseen --since=all' -- "$cur") ;;
+            esac
+            ;;
         import) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
         held)
             case $prev in

@@ -54,6 +54,11 @@ impl Engine {
         Ok(Some(explanations.into_iter().map(|explanation| explanation.outcome).collect()))
     }
 
+    /// Whether the trace fields of a message in a mailbox have the form that is believed of its provider.
+    pub fn believes_trace_of(&self, fetched: &Fetched) -> bool {
+        self.envelope_of(fetched).1
+    }
+
     /// The envelope that the message's own fields tell of, and whether its provider's have the form that is believed.
     fn envelope_of(&self, fetched: &Fetched) -> (Envelope, bool) {
         let message = Message::parse(fetched.content.clone());

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test may say what it saw")]
 
+mod check;
 mod commands;
 mod configuration;
 mod connection;

@@ -1,7 +1,7 @@
 //! `mailhatch check`: every real part behind the configuration, a line each.
 //!
 //! ```text
-//! configuration ─► secrets ─► applications ─► DNS ─► ledger ─► Postfix ─► sockets ─► (--send: a canary)
+//! configuration ─► secrets ─► applications ─► DNS ─► ledger ─► inboxes ─► Postfix ─► sockets ─► (--send: a canary)
 //! ```
 //!
 //! It hands no event to an application and writes to nobody. Run by root it becomes the service's user first: what root
@@ -10,6 +10,7 @@
 mod canary;
 mod configuration;
 mod finding;
+mod inboxes;
 mod policy_socket;
 mod postfix;
 mod probe;
@@ -18,15 +19,17 @@ mod sockets;
 mod user;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
 use finding::{Finding, Level, Report};
 
 use super::output::report;
-use super::set_up::small_runtime;
+use super::set_up::{Site, small_runtime};
 use crate::config::Config;
 use crate::route::Routes;
+use crate::telemetry::Telemetry;
 
 /// Options of `check`.
 #[derive(Clone, Debug, Args)]
@@ -64,6 +67,14 @@ pub(super) fn run(path: &Path, options: &Options) -> u8 {
         output.add(rooms::dns(&config).await);
         output.add(rooms::state(&config).await);
         output.add(rooms::notices(&config));
+        output.add(inboxes::doors(&config));
+        if !config.inboxes.is_empty() {
+            match Site::new(config.clone(), Arc::new(Telemetry::silent())) {
+                Ok(site) => output.add(inboxes::check(&config, &site).await),
+                // What is wrong was said above.
+                Err(_) => output.add([Finding::failed("inboxes", "not tried, because of what failed above")]),
+            }
+        }
         let wiring = postfix::check(options.postfix_config.as_deref(), &config, &routes);
         output.add(wiring.findings);
         output.add(sockets::lmtp(&config, wiring.use_of_sockets).await);

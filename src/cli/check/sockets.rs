@@ -20,7 +20,7 @@ const LONGEST_LINE: u64 = 4096;
 /// What Postfix needs the sockets for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
-    /// Nothing: it hands over by pipe.
+    /// Nothing: it hands over by pipe, or all mail comes from inboxes.
     None,
     /// Every message, or nobody knows.
     Needed,
@@ -37,9 +37,10 @@ pub(super) async fn lmtp(config: &Config, needed: Use) -> Vec<Finding> {
         let part = "lmtp socket";
         findings.push(match asked {
             Ok(greeting) => Finding::ok(part, format!("{address} answers: {greeting}")),
-            Err(error) if needed == Use::None && nobody_listens(&error) => {
-                Finding::ok(part, format!("{address}: nobody listens, and Postfix hands over by pipe"))
-            }
+            Err(error) if needed == Use::None && nobody_listens(&error) => Finding::ok(
+                part,
+                format!("{address}: nobody listens, and nobody needs it: mail comes by pipe or from inboxes"),
+            ),
             Err(error) => Finding::failed(part, format!("{address}: {error}; {}", advice(&error, START))),
         });
     }

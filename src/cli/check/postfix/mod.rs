@@ -28,8 +28,9 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
-    fn unknown(finding: Finding) -> Self {
-        Self { findings: vec![finding], use_of_sockets: Use::Needed, policy_sockets: Vec::new() }
+    fn unknown(finding: Finding, config: &Config) -> Self {
+        let use_of_sockets = if config.inboxes.is_empty() { Use::Needed } else { Use::None };
+        Self { findings: vec![finding], use_of_sockets, policy_sockets: Vec::new() }
     }
 }
 
@@ -39,9 +40,9 @@ pub(super) fn check(directory: Option<&Path>, config: &Config, routes: &Routes) 
         Ok(instance) => instance,
         Err(Absent::NotInstalled) => {
             let text = "skipped: Postfix is not installed here (no postconf)";
-            return Wiring::unknown(Finding::ok("postfix", text));
+            return Wiring::unknown(Finding::ok("postfix", text), config);
         }
-        Err(Absent::Broken(why)) => return Wiring::unknown(Finding::failed("postfix", why)),
+        Err(Absent::Broken(why)) => return Wiring::unknown(Finding::failed("postfix", why), config),
     };
     let mut findings = vec![Finding::ok("postfix", instance.name())];
     let mut transports: Vec<transport::Transport> = Vec::new();
@@ -51,6 +52,12 @@ pub(super) fn check(directory: Option<&Path>, config: &Config, routes: &Routes) 
         match route::find(&instance, &address) {
             Ok(route) => {
                 let (finding, transport) = transport::leads_here(&instance, config, &part, &route);
+                if transport.is_none() && !config.inboxes.is_empty() {
+                    // It comes from an inbox, and may not concern this Postfix at all.
+                    let text = format!("{address} does not lead here; its mail comes from an inbox");
+                    findings.push(Finding::ok(part, text));
+                    continue;
+                }
                 findings.push(finding);
                 findings.extend(route::accepts(&instance, &part, &address, &route));
                 findings.extend(shared_domain(&instance, &part, &address, &route));
@@ -66,7 +73,8 @@ pub(super) fn check(directory: Option<&Path>, config: &Config, routes: &Routes) 
     let by_pipe_only = !transports.is_empty() && transports.iter().all(|transport| transport.kind == Kind::Pipe);
     let asking = refuse::check(&instance, config, routes, by_pipe_only);
     findings.extend(asking.findings);
-    let use_of_sockets = if by_pipe_only { Use::None } else { Use::Needed };
+    let by_inbox_only = transports.is_empty() && !config.inboxes.is_empty();
+    let use_of_sockets = if by_pipe_only || by_inbox_only { Use::None } else { Use::Needed };
     Wiring { findings, use_of_sockets, policy_sockets: asking.sockets }
 }
 

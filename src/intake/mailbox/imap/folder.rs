@@ -118,7 +118,18 @@ impl ImapFolder {
         &self.connection
     }
 
-    /// The flags of one message; `None` if it is not there.
+    /// Whether the server has a folder.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub async fn has_folder(&mut self, folder: &Folder) -> Result<bool, Failure> {
+        match self.connection.ask(&Request::Status(folder.clone())).await? {
+            Ok(_) => Ok(true),
+            Err(refusal) => refusal.failure.map_or(Ok(false), Err),
+        }
+    }
+
+    /// Whether a message is there, as far as the server says.
     async fn is_there(&mut self, number: Number) -> Result<bool, Failure> {
         match self.connection.ask(&Request::Flags(BTreeSet::from([number]))).await? {
             Ok(Answer::Flags(list)) => Ok(!list.is_empty()),

@@ -13,6 +13,7 @@ use imap_codec::imap_types::flag::{StoreResponse, StoreType};
 use imap_codec::imap_types::mailbox::{ListMailbox, Mailbox};
 use imap_codec::imap_types::search::SearchKey;
 use imap_codec::imap_types::sequence::SequenceSet;
+use imap_codec::imap_types::status::StatusDataItemName;
 
 use super::flags::{DONE, Flags, Mark};
 use super::part::Part;
@@ -45,6 +46,8 @@ pub enum Request {
     Copy(BTreeSet<Uid>, Folder),
     /// The folder that the server calls `\Trash` (RFC 6154).
     FindTrash,
+    /// Looks whether a folder is there; NO if it is not.
+    Status(Folder),
     /// Nothing, but what the server has to say it says now.
     Noop,
 }
@@ -148,6 +151,9 @@ impl Request {
                 reference: Mailbox::try_from("").ok()?,
                 mailbox_wildcard: ListMailbox::try_from("*").ok()?,
             },
+            Self::Status(folder) => {
+                CommandBody::Status { mailbox: folder.wire(), item_names: vec![StatusDataItemName::UidNext].into() }
+            }
             Self::Noop => CommandBody::Noop,
         })
     }
@@ -211,6 +217,7 @@ mod tests {
             (Request::Mark(set(&[1]), Mark::Deleted), "UID STORE 1 +FLAGS (\\Deleted \\Seen)"),
             (Request::Expunge(set(&[3])), "UID EXPUNGE 3"),
             (Request::Move(set(&[3, 4]), done.clone()), "UID MOVE 3:4 \"Erledigt &- fertig\""),
+            (Request::Status(done.clone()), "STATUS \"Erledigt &- fertig\" (UIDNEXT)"),
             (Request::Copy(set(&[3]), done), "UID COPY 3 \"Erledigt &- fertig\""),
             (Request::FindTrash, "LIST \"\" *"),
             (Request::Noop, "NOOP"),

@@ -35,7 +35,7 @@ impl Collected {
             Request::Flags(set) | Request::Mark(set, _) => Self::Flags(set.clone(), Vec::new()),
             Request::Move(..) | Request::Copy(..) => Self::Moved(None),
             Request::FindTrash => Self::Trash(None),
-            Request::Expunge(_) | Request::Noop => Self::Nothing,
+            Request::Expunge(_) | Request::Status(_) | Request::Noop => Self::Nothing,
         }
     }
 
