@@ -254,7 +254,9 @@ fn show(explanation: &ExplainedMessage<'_>, paint: Paint) {
     say_painted(format_args!("message {} ({} octets)", paint.bold(&id), explanation.size));
     if let Some(ExplainedInbox { inbox, uid, believed, .. }) = explanation.inbox {
         let trace = if *believed { "have" } else { "do not have" };
-        say_painted(format_args!("inbox {inbox}, uid {uid}; its topmost trace fields {trace} the form that is believed"));
+        say_painted(format_args!(
+            "inbox {inbox}, uid {uid}; its topmost trace fields {trace} the form that is believed"
+        ));
     }
     for recipient in &explanation.recipients {
         let name = if recipient.recipient.is_empty() { "(no recipient given)" } else { recipient.recipient };

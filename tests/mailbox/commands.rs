@@ -95,8 +95,8 @@ fn explain_says_what_fetch_would_do_and_changes_nothing() {
     assert_eq!(json["recipients"][0]["recipient"], address(1));
     let err = explain("99").expect(1).err();
     assert!(err.contains("there is no message with the UID 99"), "{err}");
-    assert_eq!(site.run(&["explain", "--inbox", "nobody", "--uid", "1"]).status(), 2);
-    assert_eq!(site.run(&["explain", "--inbox", "test"]).status(), 2);
+    site.run(&["explain", "--inbox", "nobody", "--uid", "1"]).expect(2);
+    site.run(&["explain", "--inbox", "test"]).expect(2);
     assert_eq!(seen(&mut client), before);
     assert!(!site.place.path().join("state").exists());
 }

@@ -9,7 +9,7 @@ pub(super) enum Meaning {
     None(&'static str),
 }
 
-const FETCHING: &str = "mailhatch fetches no mail: Postfix hands it over";
+const FETCHING: &str = "no [[inbox]] is made of it: without one, Postfix hands the mail over";
 
 /// By GitLab's name of the setting; settings of mail_room have been given these names before.
 pub(super) fn meaning(key: &str, value: Option<&str>) -> Meaning {
@@ -28,14 +28,12 @@ pub(super) fn meaning(key: &str, value: Option<&str>) -> Meaning {
         | "name"
         | "idle_timeout"
         | "search_command"
-        | "limit_max_unread"
-        | "encrypted_secret_file" => None(FETCHING),
-        "inbox_method" | "inbox_options" => {
-            None("mailhatch fetches no mail, not by Microsoft Graph either: let the mail come to Postfix")
-        }
-        "delete_after_delivery" | "expunge_deleted" => {
-            None("there is no mailbox to clear: a message leaves Postfix's queue when GitLab has it")
-        }
+        | "inbox_method"
+        | "delete_after_delivery"
+        | "expunge_deleted" => None(FETCHING),
+        "limit_max_unread" => None("messages are fetched one by one, however many there are"),
+        "encrypted_secret_file" => None("write the password that is in it to the password_file of the [[inbox]]"),
+        "inbox_options" => None("they are for Microsoft Graph, which this file is not taken over for"),
         "delivery_method" => match value {
             Some("webhook" | "postback") => None("mailhatch always hands over by the API that this method uses"),
             _ => None(
@@ -46,9 +44,9 @@ pub(super) fn meaning(key: &str, value: Option<&str>) -> Meaning {
         "delivery_options" | "delivery_klass" | "content_type" => None("mailhatch sends what GitLab's API asks for"),
         "redis_url" | "redis_db" | "namespace" | "sentinels" | "sentinel_username" | "sentinel_password"
         | "redis_ssl_params" | "queue" | "worker" => None("mailhatch hands over by GitLab's API, not through Redis"),
-        "arbitration_method" | "arbitration_options" => {
-            None("mailhatch's own ledger sees to it that no message is handed over twice")
-        }
+        "arbitration_method" | "arbitration_options" => None(
+            "one reader an inbox, and mailhatch's own ledger; for readers on several hosts see [shared] in mailhatch.toml(5)",
+        ),
         "log_path" | "logger" => None("where log lines go is set in [log]"),
         "auth_token" => None(
             "the secret stands in a file here: write it to the secret_file named above, readable by mailhatch only",
@@ -63,6 +61,28 @@ pub(super) fn meaning(key: &str, value: Option<&str>) -> Meaning {
         "health_check" => None("the service tells systemd that it lives, and has metrics at listen.metrics"),
         _ => None("mailhatch knows no such setting"),
     }
+}
+
+/// Settings that an `[[inbox]]` is made of.
+pub(super) fn is_of_inbox(key: &str) -> bool {
+    const KEYS: [&str; 15] = [
+        "user",
+        "email",
+        "password",
+        "host",
+        "port",
+        "ssl",
+        "start_tls",
+        "mailbox",
+        "mailbox_name",
+        "name",
+        "idle_timeout",
+        "search_command",
+        "inbox_method",
+        "delete_after_delivery",
+        "expunge_deleted",
+    ];
+    KEYS.contains(&key)
 }
 
 /// Settings whose value is never shown, not even in a comment.

@@ -1,9 +1,10 @@
-//! `mailhatch import`: the configuration of GitLab or of mail_room as a `mailhatch.toml`, and every setting in it that
-//! has no meaning here.
+//! `mailhatch import`: the configuration of GitLab or of mail_room as a `mailhatch.toml`, the mailbox that is read included,
+//! and every setting in it that has no meaning here.
 //!
 //! It reads one file and writes to standard output. It never prints a password or a token, and it runs no Ruby: what
 //! only Ruby could tell is named as not understood.
 
+mod inbox;
 mod meaning;
 mod output;
 mod ruby;

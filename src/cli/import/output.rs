@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::meaning::{Meaning, is_secret, meaning};
+use super::inbox::{Inbox, inbox};
+use super::meaning::{Meaning, is_of_inbox, is_secret, meaning};
 use super::{Imported, Kind, Origin, Refused, Section, Setting};
 
 /// A mailbox that goes into the output.
@@ -14,6 +15,8 @@ struct Mailbox<'a> {
     doubt: Option<String>,
     url: Named<'a>,
     secret: Named<'a>,
+    /// Where its mail lies, or why that is left out.
+    inbox: Result<Inbox, String>,
 }
 
 /// A value, and whether the file said it.
@@ -63,8 +66,18 @@ pub(super) fn write(path: &Path, imported: &Imported) -> Result<String, Refused>
     for mailbox in &mailboxes {
         write_app(&mut text, mailbox);
     }
+    let mut notes = imported.notes.clone();
+    for mailbox in &mailboxes {
+        match &mailbox.inbox {
+            Ok(inbox) => {
+                text.push_str(&inbox.text);
+                notes.extend(inbox.notes.iter().cloned());
+            }
+            Err(why) => left_out.push(format!("the [[inbox]] of {}: {why}", mailbox.kind.name())),
+        }
+    }
     list(&mut text, "Left out:", &left_out);
-    list(&mut text, "Please look at these:", &imported.notes);
+    list(&mut text, "Please look at these:", &notes);
     list(&mut text, "Settings that have no meaning here:", &without_meaning(imported));
     Ok(text)
 }
@@ -105,6 +118,7 @@ fn mailbox<'a>(imported: &'a Imported, section: &'a Section) -> Result<Mailbox<'
         doubt,
         url: told.map_or(Named::Usual(usual_url), Named::Told),
         secret: section.text("secret_file").map_or(Named::Usual(usual_secret), Named::Told),
+        inbox: inbox(imported.origin, section),
     })
 }
 
@@ -126,17 +140,29 @@ fn preface(path: &Path, origin: Origin, mailboxes: &[Mailbox<'_>]) -> String {
     };
     step("Leave incoming_email (and service_desk_email) enabled in GitLab: its API answers 401 otherwise.");
     step("Let mailhatch's user read each secret_file: setfacl -m u:mailhatch:r FILE, or a copy with mode 0640.");
-    step(
-        "Run mailhatch check, and mailhatch-postfix for the domain of each address; its MX must lead to this Postfix.",
-    );
-    step(match origin {
-        Origin::GitlabRb => {
-            "Stop mail_room: mailroom['enable'] = false, then gitlab-ctl reconfigure. What is unread then stays unread."
-        }
-        Origin::GitlabYml | Origin::MailRoomYml => {
-            "Stop mail_room. What is unread in its mailbox then stays unread: forward it once."
-        }
-    });
+    let stop = match origin {
+        Origin::GitlabRb => "mailroom['enable'] = false, then gitlab-ctl reconfigure",
+        Origin::GitlabYml | Origin::MailRoomYml => "it would mark mail before GitLab has it",
+    };
+    let inboxes: Vec<_> = mailboxes.iter().filter_map(|mailbox| mailbox.inbox.as_ref().ok()).collect();
+    for inbox in &inboxes {
+        step(&format!(
+            "Write the password of the mailbox: install -o root -g mailhatch -m 0640 /dev/stdin {}",
+            inbox.password_file
+        ));
+    }
+    if inboxes.is_empty() {
+        step(
+            "Run mailhatch check, and mailhatch-postfix for the domain of each address; its MX must lead to this Postfix.",
+        );
+        step(&format!("Stop mail_room: {stop}. What is unread in its mailbox then stays unread: forward it once."));
+    } else {
+        step(
+            "Run mailhatch check, and mailhatch fetch --dry-run: it counts what would become of the mail that is there.",
+        );
+        step(&format!("Stop mail_room: {stop}."));
+        step("Start mailhatch: systemctl enable --now mailhatch-fetch. It begins with what is unread.");
+    }
     if mailboxes.iter().any(|mailbox| !mailbox.address.contains("%{key}")) {
         step("An address without %{key} takes replies only: they are found by their References field.");
     }
@@ -168,7 +194,11 @@ fn app_name(kind: Kind) -> &'static str {
 }
 
 fn without_meaning(imported: &Imported) -> Vec<String> {
-    let settings = imported.sections.iter().flat_map(|section| &section.settings);
+    // What an [[inbox]] was made of has its meaning in it.
+    let settings = imported.sections.iter().flat_map(|section| {
+        let is_read = inbox(imported.origin, section).is_ok();
+        section.settings.iter().filter(move |setting| !(is_read && is_of_inbox(&setting.key)))
+    });
     let line = |setting: &Setting| match meaning(&setting.key, setting.value.text()) {
         Meaning::Taken => None,
         Meaning::None(why) => {
@@ -190,7 +220,7 @@ fn list(text: &mut String, title: &str, lines: &[String]) {
     }
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 

@@ -66,8 +66,9 @@ fn gitlab_rb_gives_both_mailboxes() {
 fn what_has_no_meaning_is_named_and_no_secret_is_shown() {
     let toml = import("gitlab.rb", GITLAB_RB);
     for part in [
-        "gitlab_rails['incoming_email_port'] = 993: mailhatch fetches no mail",
-        "gitlab_rails['incoming_email_password']: mailhatch fetches no mail",
+        "gitlab_rails['incoming_email_port'] = 993: no [[inbox]] is made of it",
+        "gitlab_rails['incoming_email_password']: no [[inbox]] is made of it",
+        "the [[inbox]] of incoming_email: the file names no host that can be read",
         "line 8: gitlab_rails['incoming_email_host'] = ENV['IMAP_HOST']: not understood",
         "line 17: gitlab_rails['service_desk_email_inbox_options'] = …: not understood",
         "gitlab_rails['incoming_email_delivery_method'] = sidekiq: mailhatch hands over by GitLab's API",
@@ -167,13 +168,112 @@ fn mail_room_yml_with_symbols_gives_gitlabs_mailboxes() {
         "mail_room.yml names the login only",
         "mailbox 3 hands its mail to no GitLab (https://forum.example.com/handle_mail)",
         ":health_check: mailhatch takes the place of mail_room",
-        "mailbox 1: :arbitration_method = redis: mailhatch's own ledger",
+        "mailbox 1: :arbitration_method = redis: one reader an inbox, and mailhatch's own ledger; for readers on several hosts see [shared]",
     ] {
         assert!(toml.contains(part), "{part} is not in\n{toml}");
     }
     for number in 2..=5 {
         assert!(!toml.contains(&format!("hunter{number}")), "{toml}");
     }
+}
+
+#[test]
+fn the_mailbox_that_was_read_is_taken_over_one_to_one() {
+    let rb = |more: &str| {
+        format!(
+            "external_url 'https://gitlab.example.com'\ngitlab_rails['incoming_email_enabled'] = true\n\
+             gitlab_rails['incoming_email_address'] = 'in+%{{key}}@example.com'\n\
+             gitlab_rails['incoming_email_email'] = 'in@example.com'\n\
+             gitlab_rails['incoming_email_password'] = 'hunter2'\n\
+             gitlab_rails['incoming_email_host'] = 'imap.example.com'\n{more}"
+        )
+    };
+    let yml = |more: &str| {
+        format!(
+            "production:\n  gitlab: {{host: git.example.org}}\n  incoming_email:\n    enabled: true\n    address: in+%{{key}}@example.com\n    \
+             user: in@example.com\n    password: hunter2\n    host: imap.example.com\n    {more}\n"
+        )
+    };
+    let room = |more: &str| {
+        format!(
+            ":mailboxes:\n  -\n    :email: in@example.com\n    :password: hunter2\n    :delivery_method: postback\n    \
+             :delivery_url: https://g.example.com/api/v4/internal/mail_room/incoming_email\n    {more}\n"
+        )
+    };
+    type Row = (&'static str, &'static str, String, &'static [&'static str]);
+    let rows: Vec<Row> = vec![
+        (
+            "gitlab.rb, TLS",
+            "gitlab.rb",
+            rb("gitlab_rails['incoming_email_port'] = 993\ngitlab_rails['incoming_email_ssl'] = true\n\
+                gitlab_rails['incoming_email_mailbox_name'] = 'inbox'\ngitlab_rails['incoming_email_expunge_deleted'] = true\n"),
+            &[
+                "host = \"imap.example.com\"\nport = 993\nssl = true\nuser = \"in@example.com\"\n\
+                 password_file = \"/etc/mailhatch/incoming_email.password\"\nidle_timeout = \"60s\"\nsince = \"unseen\"",
+                "delete_after_delivery = true\nexpunge_deleted = true",
+                "install -o root -g mailhatch -m 0640 /dev/stdin /etc/mailhatch/incoming_email.password",
+                "systemctl enable --now mailhatch-fetch",
+            ],
+        ),
+        (
+            "gitlab.yml, its defaults on this host",
+            "gitlab.yml",
+            yml("mailbox: Support").replace("imap.example.com", "localhost"),
+            &[
+                "port = 143\nssl = false\n",
+                "folder = \"Support\"",
+                "delete_after_delivery = true\nexpunge_deleted = false",
+            ],
+        ),
+        (
+            "gitlab.yml, its defaults elsewhere",
+            "gitlab.yml",
+            yml("idle_timeout: 2000"),
+            &["port = 143\nssl = false\nstart_tls = true", "sent the password unencrypted", "idle_timeout = \"1740s\""],
+        ),
+        ("gitlab.yml, STARTTLS", "gitlab.yml", yml("start_tls: true"), &["ssl = false\nstart_tls = true\nuser"]),
+        (
+            "mail_room.yml, its defaults",
+            "mail_room.yml",
+            room(""),
+            &[
+                "host = \"imap.gmail.com\"\nport = 993\nssl = true\n",
+                "idle_timeout = \"1740s\"\nsince = \"unseen\"",
+                "delete_after_delivery = false",
+            ],
+        ),
+        (
+            "mail_room.yml, much",
+            "mail_room.yml",
+            room(
+                ":search_command: ALL\n    :limit_max_unread: 100\n    :ssl: {:verify_mode: :none}\n    :arbitration_method: redis",
+            ),
+            &[
+                "since = \"all\"\n",
+                "certificates are always verified",
+                ":limit_max_unread = 100: messages are fetched one by one",
+                ":arbitration_method = redis: one reader an inbox",
+            ],
+        ),
+        (
+            "another search",
+            "mail_room.yml",
+            room(":search_command: 'FROM bob'"),
+            &["since = \"unseen\"", "its search_command has no equivalent"],
+        ),
+    ];
+    for (name, file, text, parts) in rows {
+        let toml = import(file, &text);
+        assert_eq!(parsed(&toml).inboxes.len(), 1, "{name}\n{toml}");
+        for part in parts {
+            assert!(toml.contains(part), "{name}: {part} is not in\n{toml}");
+        }
+        assert!(!toml.contains("hunter2"), "{name}");
+    }
+    let graph = import("gitlab.yml", &yml("inbox_method: microsoft_graph"));
+    assert!(graph.contains("the [[inbox]] of incoming_email: its inbox_method is not imap"), "{graph}");
+    let odd = import("gitlab.yml", &yml("").replace("imap.example.com", "imap example"));
+    assert!(odd.contains("the [[inbox]] of incoming_email: its settings are not valid here"), "{odd}");
 }
 
 #[test]
@@ -243,8 +343,8 @@ proptest::proptest! {
     fn the_output_is_always_accepted(address in "[ -~é]{0,40}", url in "[ -~]{0,30}", secret in "\\PC{0,30}", other in "\\PC{0,30}") {
         let escape = |text: &str| text.replace('\\', "\\\\").replace('\'', "\\'");
         let text = format!(
-            "external_url '{}'\ngitlab_rails['incoming_email_enabled'] = true\ngitlab_rails['incoming_email_address'] = '{}@example.com'\ngitlab_rails['incoming_email_secret_file'] = '{}'\ngitlab_rails['incoming_email_host'] = '{}'\n",
-            escape(&url), escape(&address), escape(&secret), escape(&other),
+            "external_url '{}'\ngitlab_rails['incoming_email_enabled'] = true\ngitlab_rails['incoming_email_address'] = '{}@example.com'\ngitlab_rails['incoming_email_secret_file'] = '{}'\ngitlab_rails['incoming_email_host'] = '{}'\ngitlab_rails['incoming_email_email'] = '{}'\ngitlab_rails['incoming_email_mailbox_name'] = '{}'\n",
+            escape(&url), escape(&address), escape(&secret), escape(&other), escape(&address), escape(&other),
         );
         if let Ok(toml) = convert(Path::new("gitlab.rb"), &text) {
             Config::parse(Path::new("mailhatch.toml"), &toml).map_err(|error| proptest::test_runner::TestCaseError::fail(format!("{error}\n{toml}")))?;
