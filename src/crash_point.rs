@@ -6,6 +6,7 @@
 //! | `message-read` | the message is read (pipe) |
 //! | `before-app` | the event is claimed |
 //! | `app-acknowledged` | the application has it: delivered, dropped or rejected |
+//! | `delivery-unshared` | this host's ledger knows that it is delivered, the shared one does not |
 //! | `delivery-recorded` | the ledger knows that it is delivered |
 //! | `copy-held` | a copy is kept back |
 //! | `notice-submitted` | the MTA has the notice, the ledger does not know |

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::ledger::SharedState;
 use crate::log_line::{Level, LogLine};
 use crate::mail::{Envelope, Item, Message};
 use crate::outcome::{Destination, Outcome};
@@ -52,7 +53,8 @@ impl Outcome {
 
     /// What the rule saw, as the log may say it.
     pub fn detail(&self) -> String {
-        self.mask.text(self.verdict.detail())
+        let elsewhere = self.effects.delivered_elsewhere.as_deref();
+        self.mask.text(elsewhere.unwrap_or_else(|| self.verdict.detail()))
     }
 
     /// The log line. The message is missing where it could not be read.
@@ -85,6 +87,7 @@ impl Outcome {
         if effects.held {
             line.put("held", "yes");
         }
+        line.put_some("shared", effects.shared.map(SharedState::name));
         line.put_some("detail", Some(self.detail()).filter(|detail| !detail.is_empty()));
         line.put_some("warning", effects.warning.as_ref().map(|warning| mask.text(warning)));
         line

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::event_id::EventId;
+use crate::ledger::SharedState;
 use crate::notice::{NoticeOutcome, NoticePreview};
 use crate::route::{Key, Mask, Matched, Route, Unrouted};
 use crate::trail::Step;
@@ -49,6 +50,12 @@ pub struct Effects {
     pub notice: Option<NoticeOutcome>,
     /// Something went wrong that does not change the verdict.
     pub warning: Option<String>,
+    /// It is delivered, but this host's ledger could not write that down yet.
+    pub unrecorded: bool,
+    /// Whether the other hosts of a shared ledger know of it.
+    pub shared: Option<SharedState>,
+    /// Which host has delivered it before, and when.
+    pub delivered_elsewhere: Option<String>,
 }
 
 /// The answers that stand already while a message is still on its way: what an application has acknowledged stays

@@ -124,6 +124,18 @@ impl Deferral {
         }
     }
 
+    /// The store of all hosts does not answer, and `shared.when_down` says that mail waits for it.
+    pub fn shared_ledger(why: &str) -> Self {
+        Self {
+            status: Status::NOT_ACCEPTING,
+            cause: "shared-ledger",
+            public: "mail is not taken at the moment".to_owned(),
+            detail: format!("the shared ledger does not answer (shared.when_down = \"defer\"): {why}"),
+            alarm: true,
+            retry_after: None,
+        }
+    }
+
     /// The notice to the sender cannot be handed to the MTA.
     pub fn notice(detail: String) -> Self {
         Self {

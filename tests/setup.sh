@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside the Rust toolchain: a real Postfix, OpenDKIM and its tools, openssl, Dovecot's delivery
-# agent with Pigeonhole (a vacation responder) and its IMAP server, and Python (a mail parser that is not ours). Installs only
-# what is missing, asks nothing, and says what it does. Needs root, or sudo without a password.
+# agent with Pigeonhole (a vacation responder) and its IMAP server, Python (a mail parser that is not ours), Redis with
+# Sentinel. Installs only what is missing, asks nothing, and says what it does. Needs root, or sudo without a password.
 set -eu
 
 say() { printf 'setup: %s\n' "$1"; }
@@ -38,6 +38,8 @@ smtp-source                   postfix         postfix
 prometheus                    prometheus      prometheus
 promtool                      prometheus      prometheus
 python3                       python3         python3
+redis-server                  redis-server    redis
+redis-sentinel                redis-sentinel  redis
 systemd-socket-activate       systemd         systemd
 strace                        strace          strace
 PROGRAMS
@@ -47,7 +49,7 @@ if [ -n "$missing" ]; then
     if [ -n "$as_root" ]; then
         sudo -n true 2>/dev/null || fail "not root, and sudo asks for a password: run as root: apt-get install$missing"
     fi
-    # The packages' own Postfix and Dovecot are not needed: each test starts a private one. So its configuration stays minimal, and
+    # The packages' own Postfix, Dovecot and Redis are not needed: each test starts a private one. So its configuration stays minimal, and
     # nothing is started where a policy can say so.
     say "apt-get install$missing"
     export DEBIAN_FRONTEND=noninteractive

@@ -14,6 +14,7 @@ mod reload;
 mod serve;
 mod service;
 mod set_up;
+mod sharing;
 
 pub use set_up::service_runtime;
 

@@ -30,6 +30,8 @@ use crate::verdict::Status;
 const FIRST_DEADLINE: Duration = Duration::from_secs(60);
 /// What `limits.deadline` does not cover: recording an answer that the application has given.
 const GRACE: Duration = Duration::from_secs(20);
+/// How long what waits for the shared ledger may take after the answer.
+const TELLING: Duration = Duration::from_secs(2);
 /// How long a writer that was killed may take from closing its files to its end.
 const LAST_MOMENT: Duration = Duration::from_millis(200);
 
@@ -68,7 +70,9 @@ fn take(config: &std::path::Path, options: EnvelopeOptions, parent: Pid, watchdo
     if options.recipients.len() == 1 {
         site.ledger.work_in_place();
     }
-    let status = match deliver(&site, options, parent) {
+    site.ledger.give_up_sharing_early();
+    let mut runtime = None;
+    let status = match deliver(&site, options, parent, &mut runtime) {
         Ok(outcomes) => answer(&outcomes, &mut output),
         Err(refusal) => {
             engine.telemetry().log(&LogLine::event(Level::Error, &refusal.detail));
@@ -77,6 +81,9 @@ fn take(config: &std::path::Path, options: EnvelopeOptions, parent: Pid, watchdo
     };
     watchdog.answered(status);
     crash_point("answered");
+    if let Some(runtime) = runtime {
+        tell_the_others(&site, runtime);
+    }
     settle(&site);
     site.ledger.maintain();
     engine.held().sweep_if_due();
@@ -91,7 +98,12 @@ struct NotTaken {
     detail: String,
 }
 
-fn deliver(site: &Site, options: EnvelopeOptions, parent: Pid) -> Result<Vec<Outcome>, NotTaken> {
+fn deliver(
+    site: &Site,
+    options: EnvelopeOptions,
+    parent: Pid,
+    kept: &mut Option<Runtime>,
+) -> Result<Vec<Outcome>, NotTaken> {
     if options.recipients.is_empty() {
         return Err(NotTaken {
             status: Status::CONFIGURATION,
@@ -116,8 +128,7 @@ fn deliver(site: &Site, options: EnvelopeOptions, parent: Pid) -> Result<Vec<Out
         });
     }
     let outcomes = runtime.block_on(site.engine.clone().deliver(options.into_envelope(), content));
-    // A name server that hangs in a blocking thread must not keep the process: the answer is known.
-    runtime.shutdown_background();
+    *kept = Some(runtime);
     crash_point("before-answer");
     Ok(outcomes)
 }
@@ -128,6 +139,17 @@ fn runtime() -> Result<Runtime, NotTaken> {
         public: "no resources",
         detail: format!("no runtime: {error}"),
     })
+}
+
+/// What waited for the shared ledger, if this process has found it there; for a short while, because Postfix waits.
+fn tell_the_others(site: &Site, runtime: Runtime) {
+    if site.engine.config().shared.is_some() {
+        let telling = async { tokio::time::timeout(TELLING, site.ledger.tell_the_others()).await };
+        // What is left, the next process tells them.
+        let _ = runtime.block_on(telling);
+    }
+    // A name server that hangs in a blocking thread must not keep the process: the answer is known.
+    runtime.shutdown_background();
 }
 
 /// A delivery that could not be recorded gets a last chance; the answer stands already.

@@ -67,6 +67,7 @@ impl Site {
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, ConfigError> {
         let ledger = Arc::new(ledger);
+        ledger.observe_sharing(telemetry.clone());
         let engine = Arc::new(Engine::with_apps(config, apps, ledger.clone(), Arc::new(held), telemetry)?);
         Ok(Self { engine, ledger })
     }

@@ -11,6 +11,7 @@ mod located;
 mod mailbox;
 mod secret;
 mod sections;
+mod shared;
 pub(crate) mod units;
 
 use std::collections::HashSet;
@@ -31,6 +32,7 @@ pub use sections::{
     AuthConfig, AuthMethod, HeldConfig, Limits, Listen, ListenAddress, LogConfig, LogFormat, LogTarget, MailboxScreen,
     NoticeConfig, RefuseConfig, RefuseMode, ScreenAction, ScreenConfig, SpamAction,
 };
+pub use shared::{HostPort, SharedConfig, SharedServer, SharedUrl, WhenDown};
 
 /// Where the configuration is if `--config` does not say.
 pub const DEFAULT_PATH: &str = "/etc/mailhatch/mailhatch.toml";
@@ -86,6 +88,8 @@ pub struct Config {
     /// `[refuse]`
     #[serde(default)]
     pub refuse: RefuseConfig,
+    /// `[shared]`; `None`: this host shares its ledger with no other.
+    pub shared: Option<SharedConfig>,
     /// `[log]`
     #[serde(default)]
     pub log: LogConfig,
@@ -173,7 +177,7 @@ impl Config {
                  Authentication-Results",
             ));
         }
-        Ok(())
+        self.shared.as_ref().map_or(Ok(()), |shared| shared.check(self))
     }
 
     fn check_names<'c>(&self, kind: &str, names: impl Iterator<Item = &'c Located<String>>) -> Result<(), ConfigError> {

@@ -2,11 +2,13 @@
 //! written down.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::database;
 use super::facts::Fact;
+use super::row::UnsharedKey;
 use crate::config::Config;
 use crate::in_flight::InFlightLocks;
 use crate::state_dir::StateDir;
@@ -20,6 +22,10 @@ pub(super) struct Context {
     pub(super) in_flight: Arc<InFlightLocks>,
     limits: Mutex<LedgerLimits>,
     facts: Mutex<Vec<Fact>>,
+    /// Whether other hosts are to be told what is done.
+    is_shared: AtomicBool,
+    /// What they have been told since the last transaction.
+    told: Mutex<Vec<UnsharedKey>>,
 }
 
 /// What the configuration says of notices.
@@ -48,6 +54,8 @@ impl Context {
             state_dir,
             limits: Mutex::new(limits),
             facts: Mutex::default(),
+            is_shared: AtomicBool::new(false),
+            told: Mutex::default(),
         }
     }
 
@@ -57,6 +65,24 @@ impl Context {
 
     pub(super) fn set_limits(&self, limits: LedgerLimits) {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_shared(&self, is_shared: bool) {
+        self.is_shared.store(is_shared, Ordering::Relaxed);
+    }
+
+    /// The other hosts know: the next transaction deletes the rows.
+    pub(super) fn forget_unshared(&self, keys: impl IntoIterator<Item = UnsharedKey>) {
+        self.told().extend(keys);
+    }
+
+    /// What the other hosts have been told; only the writer takes away from it.
+    pub(super) fn told(&self) -> MutexGuard<'_, Vec<UnsharedKey>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps what is done until it is written down. It is known to this process from now on, and its guard is kept.

@@ -27,7 +27,11 @@ pub trait DeliveryLog: fmt::Debug + Send + Sync {
     /// An error does not undo the delivery: the message is answered as delivered, with the error as a warning. This process
     /// remembers the event, keeps its claim so that no other hands it over again, and goes on trying to record it. That
     /// holds also if the future is dropped before it is done.
-    fn finish(&self, claim: Claim) -> BoxFuture<'_, Result<(), Unrecorded>>;
+    fn finish(&self, claim: Claim) -> BoxFuture<'_, Result<Finished, Unrecorded>>;
+
+    /// Gives a claim back: the application did not take the event. Dropping it comes to the same, but other hosts may hear of
+    /// it later.
+    fn release(&self, claim: Claim) -> BoxFuture<'_, ()>;
 
     /// How long ago the application first refused this event without a reason: zero, if it never did before.
     ///
@@ -66,14 +70,60 @@ pub trait DeliveryLog: fmt::Debug + Send + Sync {
 pub enum Begin {
     /// It was delivered before.
     Delivered(SystemTime),
+    /// Another host delivered it.
+    DeliveredElsewhere {
+        /// Which host, and when.
+        by: String,
+    },
     /// Another process, or another task of this one, is at it.
     InFlight,
     /// Yes, and nobody else until the claim is dropped or finished.
     New(Claim),
+    /// The store of all hosts does not answer, and nothing is to be handed over without it.
+    SharedDown {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Whether the other hosts know of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedState {
+    /// They do.
+    Claimed,
+    /// The shared store did not answer: another host may hand the same event over.
+    Down,
+}
+
+impl SharedState {
+    /// Its name in log lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// What is to be said of an event that is recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Whether the other hosts know of it; `None` if there are none.
+    pub shared: Option<SharedState>,
+    /// What went wrong.
+    pub warning: Option<String>,
 }
 
 /// What keeps everybody else away until it is dropped, or its process ends.
-pub(super) trait Guard: fmt::Debug + Send + Sync {}
+pub(super) trait Guard: fmt::Debug + Send + Sync {
+    /// What it guards is done: dropping it does not let others do it.
+    fn keep(&self) {}
+
+    /// Lets the others do it now.
+    fn give_back(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
 
 impl Guard for InFlightLock {}
 
@@ -82,16 +132,32 @@ impl Guard for InFlightLock {}
 pub struct Claim {
     id: EventId,
     guard: Box<dyn Guard>,
+    shared: Option<SharedState>,
 }
 
 impl Claim {
     pub(super) fn new(id: EventId, guard: impl Guard + 'static) -> Self {
-        Self { id, guard: Box::new(guard) }
+        Self { id, guard: Box::new(guard), shared: None }
+    }
+
+    /// The same with a guard that also keeps other hosts away, or could not.
+    pub(super) fn shared(self, state: SharedState, guard: impl FnOnce(Box<dyn Guard>) -> Box<dyn Guard>) -> Self {
+        Self { id: self.id, guard: guard(self.guard), shared: Some(state) }
     }
 
     /// The event it is for.
     pub fn id(&self) -> &EventId {
         &self.id
+    }
+
+    /// Whether the other hosts know of it; `None` if there are none.
+    pub fn shared_state(&self) -> Option<SharedState> {
+        self.shared
+    }
+
+    /// Gives it back, also to other hosts.
+    pub(super) async fn give_back(self) {
+        self.guard.give_back().await;
     }
 
     pub(super) fn into_parts(self) -> (EventId, Box<dyn Guard>) {
@@ -131,6 +197,11 @@ pub enum Reservation {
     DomainLimit,
     /// So many were sent as may be in an hour.
     TotalLimit,
+    /// The store of all hosts does not answer, and nothing is to be sent without it.
+    SharedDown {
+        /// Why.
+        why: String,
+    },
 }
 
 /// The right to send one notice. Dropped, or lost with its process, it leaves the notice unsent and uncounted.
@@ -145,8 +216,22 @@ impl NoticeClaim {
         Self { request, guard: Box::new(guard) }
     }
 
+    /// The same with a guard that also keeps other hosts away.
+    pub(super) fn shared(self, guard: impl FnOnce(Box<dyn Guard>) -> Box<dyn Guard>) -> Self {
+        Self { request: self.request, guard: guard(self.guard) }
+    }
+
+    pub(super) fn request(&self) -> &NoticeRequest {
+        &self.request
+    }
+
     pub(super) fn id(&self) -> &EventId {
         &self.request.id
+    }
+
+    /// Gives it back to other hosts.
+    pub(super) async fn give_back(&self) {
+        self.guard.give_back().await;
     }
 
     pub(super) fn into_parts(self) -> (NoticeRequest, Box<dyn Guard>) {

@@ -40,12 +40,14 @@ impl Fact {
     /// The application has acknowledged the event.
     pub(super) fn delivered(claim: Claim) -> Self {
         let (id, guard) = claim.into_parts();
+        guard.keep();
         Self { done: Done { id, at: seconds(SystemTime::now()), what: What::Delivered }, _guard: guard }
     }
 
     /// The MTA has taken the notice.
     pub(super) fn notice_sent(claim: NoticeClaim) -> Self {
         let (request, guard) = claim.into_parts();
+        guard.keep();
         let what = What::NoticeSent { canonical: request.canonical, domain: request.domain };
         Self { done: Done { id: request.id, at: seconds(SystemTime::now()), what }, _guard: guard }
     }

@@ -113,6 +113,10 @@ fn expire(transaction: &Transaction<'_>, context: &Context) -> Result<bool, Stat
         ("DELETE FROM refusal WHERE id IN (SELECT id FROM refusal WHERE first < ?1 LIMIT ?2)", before(KEEP)),
         ("DELETE FROM deferral WHERE id IN (SELECT id FROM deferral WHERE last < ?1 LIMIT ?2)", before(KEEP)),
         (
+            "DELETE FROM unshared WHERE (id, kind) IN (SELECT id, kind FROM unshared WHERE at < ?1 LIMIT ?2)",
+            before(KEEP),
+        ),
+        (
             // A second try of the message must find the notice that was sent for the first one.
             "DELETE FROM notice WHERE id IN (SELECT id FROM notice WHERE time < ?1 AND sent = 1 LIMIT ?2)",
             before(KEEP.max(context.limits().interval)),

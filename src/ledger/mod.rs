@@ -9,6 +9,8 @@
 //! | `ledger.sqlite` (and `-wal`, `-shm`) | deliveries, first refusals, notices, how far each inbox is |
 //! | `claims` | no bytes: its byte ranges are locked by the processes that are handing an event over |
 
+mod across_hosts;
+mod availability;
 mod check;
 mod command;
 mod context;
@@ -18,16 +20,25 @@ mod delivery_log;
 mod error;
 mod facts;
 mod inboxes;
+mod lease;
 mod maintenance;
 mod notices;
 mod record;
+mod redis_store;
 mod row;
 mod schema;
+mod shared_store;
+mod sharing;
 mod sqlite;
 mod transaction;
+mod unshared;
 mod writer;
 
 pub use check::LedgerReport;
-pub use delivery_log::{Begin, Claim, DeliveryLog, NoticeClaim, NoticeRequest, Reservation, Unrecorded};
+pub use delivery_log::{
+    Begin, Claim, DeliveryLog, Finished, NoticeClaim, NoticeRequest, Reservation, SharedState, Unrecorded,
+};
 pub use inboxes::{InboxLog, InboxMessage, InboxState, MessageState, ReaderLock, Wishes};
+pub use shared_store::{StoreFinding, StoreLevel};
+pub use sharing::SharedObserver;
 pub use sqlite::Ledger;

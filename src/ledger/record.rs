@@ -4,7 +4,7 @@ use super::command::Command;
 use super::context::Context;
 use super::facts::{Done, What};
 use super::transaction::Transaction;
-use super::{deliveries, notices};
+use super::{deliveries, notices, unshared};
 use crate::state_dir::StateError;
 
 /// Waits until all that is done is written down. The writer does that in every durable transaction, so there is nothing to do
@@ -24,8 +24,11 @@ impl Command for Record {
     }
 }
 
-/// Writes one down.
-pub(super) fn write(transaction: &Transaction<'_>, done: &Done) -> Result<(), StateError> {
+/// Writes one down, and that the other hosts are to be told, if there are any.
+pub(super) fn write(transaction: &Transaction<'_>, done: &Done, is_shared: bool) -> Result<(), StateError> {
+    if is_shared {
+        unshared::note(transaction, done)?;
+    }
     match &done.what {
         What::Delivered => deliveries::record(transaction, &done.id, done.at),
         What::NoticeSent { canonical, domain } => notices::record(transaction, &done.id, done.at, canonical, domain),

@@ -27,6 +27,8 @@ const FIRST: &str = "
 /// tried must not become young again.
 ///
 /// `inbox_message` holds what is not below `low` and is not done: it is as large as the backlog.
+///
+/// `unshared`: what is done and other hosts may not know yet.
 const SECOND: &str = "
     CREATE TABLE deferral (id BLOB PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE INDEX deferral_last ON deferral (last);
@@ -36,6 +38,9 @@ const SECOND: &str = "
     CREATE TABLE inbox_message (inbox TEXT NOT NULL, uidvalidity INTEGER NOT NULL, uid INTEGER NOT NULL, item TEXT,
                                 state TEXT NOT NULL, attempts INTEGER NOT NULL, next_try INTEGER, first INTEGER,
                                 cause TEXT, PRIMARY KEY (inbox, uidvalidity, uid)) STRICT, WITHOUT ROWID;
+    CREATE TABLE unshared (id BLOB NOT NULL, kind TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (id, kind))
+                          STRICT, WITHOUT ROWID;
+    CREATE INDEX unshared_at ON unshared (at);
     PRAGMA user_version = 2;
 ";
 

@@ -16,9 +16,9 @@ use super::context::Context;
 use super::database::Database;
 use super::error::{self, locked};
 use super::maintenance::Maintenance;
-use super::record;
 use super::row::seconds;
 use super::transaction::Transaction;
+use super::{record, unshared};
 use crate::state_dir::StateError;
 
 /// Commands in one transaction at most: it must not hold the write lock for long.
@@ -257,12 +257,15 @@ fn transact(
     let begun = database.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let transaction = Transaction::new(&begun, path, now);
     for done in &done {
-        record::write(&transaction, done)?;
+        record::write(&transaction, done, context.is_shared())?;
     }
+    let told = context.told().clone();
+    unshared::forget(&transaction, &told)?;
     for asked in batch {
         asked.run(&transaction, context)?;
     }
     begun.commit().map_err(failed)?;
+    context.told().drain(..told.len());
     // Those that came in meanwhile stand behind them. Their guards end here.
     context.facts().drain(..done.len());
     Ok(())

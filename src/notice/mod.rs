@@ -167,6 +167,7 @@ impl Notifier {
             Reservation::Granted(slot) => slot,
             Reservation::AlreadySent => return Ok(NoticeOutcome::SentBefore { to: to.to_string() }),
             Reservation::InFlight => return Err(Deferral::in_flight(IN_FLIGHT)),
+            Reservation::SharedDown { why } => return Err(Deferral::shared_ledger(&why)),
             Reservation::TooSoon { .. } => return Ok(NoticeOutcome::Withheld(Withheld::Interval)),
             Reservation::DomainLimit => return Ok(NoticeOutcome::Withheld(Withheld::DomainLimit)),
             Reservation::TotalLimit => return Ok(NoticeOutcome::Withheld(Withheld::TotalLimit)),

@@ -115,7 +115,27 @@ impl Engine {
         id: &EventId,
         outcome: &mut Outcome,
     ) -> Result<Verdict, Deferral> {
-        let Some(claim) = self.claim(context, id).await? else { return Ok(Verdict::Duplicate) };
+        let Some(claim) = self.claim(context, id, outcome).await? else { return Ok(Verdict::Duplicate) };
+        outcome.effects.shared = claim.shared_state();
+        let mut claim = Some(claim);
+        let verdict = self.hand_over_claimed(context, recipient, route, id, &mut claim, outcome).await;
+        // The application did not take it, and no host needs to wait until the claim ends by itself.
+        if let Some(claim) = claim {
+            self.log.release(claim).await;
+        }
+        verdict
+    }
+
+    /// The same with the claim, which is gone when the event is recorded.
+    async fn hand_over_claimed(
+        &self,
+        context: &MessageContext,
+        recipient: &Recipient,
+        route: Route,
+        id: &EventId,
+        claim: &mut Option<Claim>,
+        outcome: &mut Outcome,
+    ) -> Result<Verdict, Deferral> {
         outcome.effects.app = Some(route.mailbox.app.value.clone());
         let app = self.apps.get(&route.mailbox.app.value).ok_or_else(Deferral::internal_error)?;
         let authentication = match app.wants_authentication() && self.config.auth.events {
@@ -145,12 +165,19 @@ impl Engine {
                     standing.note(Outcome { verdict: Verdict::Delivered, ..outcome.clone() });
                 }
                 // The application has it, so the answer is 250 whatever the ledger says: 451 would double it.
+                let claim = claim.take().ok_or_else(Deferral::internal_error)?;
                 let recorded = timeout(RECORDING_WAIT, self.log.finish(claim));
-                outcome.effects.warning = match self.telemetry.timed(TimedStep::Ledger, recorded).await {
-                    Ok(Ok(())) => None,
+                let unrecorded = match self.telemetry.timed(TimedStep::Ledger, recorded).await {
+                    Ok(Ok(finished)) => {
+                        outcome.effects.shared = finished.shared;
+                        outcome.effects.warning = finished.warning;
+                        None
+                    }
                     Ok(Err(error)) => Some(format!("delivered, but not recorded: {error}")),
                     Err(_) => Some("delivered, but not recorded yet: the disk does not answer".to_owned()),
                 };
+                outcome.effects.unrecorded = unrecorded.is_some();
+                outcome.effects.warning = unrecorded.or(outcome.effects.warning.take());
                 crash_point("delivery-recorded");
                 Ok(Verdict::Delivered)
             }
@@ -171,7 +198,12 @@ impl Engine {
     }
 
     /// The right to hand the event over; `None` if it was delivered before.
-    async fn claim(&self, context: &MessageContext, id: &EventId) -> Result<Option<Claim>, Deferral> {
+    async fn claim(
+        &self,
+        context: &MessageContext,
+        id: &EventId,
+        outcome: &mut Outcome,
+    ) -> Result<Option<Claim>, Deferral> {
         let patience = context.deadline.min(Instant::now() + IN_FLIGHT_WAIT);
         loop {
             // A claim that comes too late is dropped by the ledger, and free again.
@@ -179,9 +211,15 @@ impl Engine {
             match begun.map_err(|error| local_state(&error))? {
                 Begin::New(claim) => return Ok(Some(claim)),
                 Begin::Delivered(_) => return Ok(None),
+                Begin::DeliveredElsewhere { by } => {
+                    outcome.effects.delivered_elsewhere = Some(by);
+                    return Ok(None);
+                }
+                Begin::SharedDown { why } => return Err(Deferral::shared_ledger(&why)),
                 Begin::InFlight if Instant::now() < patience => tokio::time::sleep(Duration::from_millis(20)).await,
                 Begin::InFlight => {
-                    let detail = "another copy of this message is being handed over by another connection or process";
+                    let detail =
+                        "another copy of this message is being handed over by another connection, process or host";
                     return Err(Deferral::in_flight(detail));
                 }
             }

@@ -4,6 +4,7 @@
 //! address or a Message-ID is never a label. A `pipe` process ends with its message, so it has no metrics: there the log
 //! lines are what can be counted.
 
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use prometheus::{
@@ -12,6 +13,7 @@ use prometheus::{
 };
 
 use super::inboxes::InboxMetrics;
+use super::shared::SharedMetrics;
 use crate::config::Config;
 use crate::notice::NoticeOutcome;
 use crate::outcome::Outcome;
@@ -75,6 +77,7 @@ pub struct Metrics {
     policy: IntCounterVec,
     policy_seconds: Histogram,
     log_lines_dropped: IntCounter,
+    shared: OnceLock<SharedMetrics>,
 }
 
 impl Metrics {
@@ -113,6 +116,13 @@ impl Metrics {
             }
         }
         self.held_limit.set(i64::try_from(config.held.max_size).unwrap_or(i64::MAX));
+        if config.shared.is_some()
+            && self.shared.get().is_none()
+            // The names are constants: this cannot fail.
+            && let Ok(shared) = SharedMetrics::register(&self.registry)
+        {
+            let _ = self.shared.set(shared);
+        }
     }
 
     fn register(registry: Registry) -> Result<Self, prometheus::Error> {
@@ -186,6 +196,7 @@ impl Metrics {
             )?,
             policy_seconds,
             log_lines_dropped: counter("mailhatch_log_lines_dropped_total", "Log lines that could not be written.")?,
+            shared: OnceLock::new(),
             steps,
             registry,
         })
@@ -214,7 +225,7 @@ impl Metrics {
             Some(NoticeOutcome::Withheld(why)) => self.notices.with_label_values(&["withheld", why.name()]).inc(),
             None => {}
         }
-        if outcome.effects.warning.is_some() && outcome.verdict == Verdict::Delivered {
+        if outcome.effects.unrecorded {
             self.warnings.inc();
         }
     }
@@ -245,6 +256,18 @@ impl Metrics {
     /// Counts a policy request that got no answer.
     pub fn policy_error(&self) {
         self.policy.with_label_values(&["error"]).inc();
+    }
+
+    /// The numbers of the shared ledger, if there is one.
+    pub(super) fn shared(&self) -> Option<&SharedMetrics> {
+        self.shared.get()
+    }
+
+    /// What the other hosts of a shared ledger may not know yet.
+    pub fn set_unshared(&self, count: u64) {
+        if let Some(shared) = self.shared.get() {
+            shared.set_unshared(count);
+        }
     }
 
     /// Counts a log line that could not be written.

@@ -5,6 +5,7 @@
 mod inboxes;
 mod metrics;
 mod scrape;
+mod shared;
 mod syslog;
 
 use std::io::Write;
@@ -121,6 +122,10 @@ impl Telemetry {
         let done = work.await;
         self.observe(step, started.elapsed());
         done
+    }
+
+    fn shared_metrics(&self) -> Option<&shared::SharedMetrics> {
+        self.metrics.as_ref()?.shared()
     }
 
     /// Writes the lines that waited for the answer.

@@ -33,6 +33,7 @@ fn name(reservation: &Reservation) -> &'static str {
         Reservation::TooSoon { .. } => "too soon",
         Reservation::DomainLimit => "domain limit",
         Reservation::TotalLimit => "total limit",
+        Reservation::SharedDown { .. } => "shared ledger down",
     }
 }
 

@@ -25,6 +25,7 @@
 //! | the application over HTTP, TLS or a Unix socket | [`http_server`] |
 //! | a name server, an SMTP server | [`name_server`], [`smtp_server`] |
 //! | DKIM signatures, good and bad | [`signer`] |
+//! | Redis and Sentinel, and a network between that can be cut | [`redis`] |
 //! | a notice as Python reads it | [`notice_reader`] |
 #![allow(dead_code, reason = "each room uses its own part")]
 #![allow(unused_imports, reason = "as above")]
@@ -50,6 +51,7 @@ pub mod http_server;
 pub mod name_server;
 pub mod notice_reader;
 pub mod postfix;
+pub mod redis;
 pub mod signer;
 pub mod smtp_server;
 pub mod submission;

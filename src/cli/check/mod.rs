@@ -66,6 +66,7 @@ pub(super) fn run(path: &Path, options: &Options) -> u8 {
         output.add(rooms::applications(&config, secrets_are_good).await);
         output.add(rooms::dns(&config).await);
         output.add(rooms::state(&config).await);
+        output.add(rooms::shared(&config).await);
         output.add(rooms::notices(&config));
         output.add(inboxes::doors(&config));
         if !config.inboxes.is_empty() {

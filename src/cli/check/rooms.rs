@@ -10,7 +10,7 @@ use crate::app::Apps;
 use crate::auth::Authenticator;
 use crate::config::{AuthMethod, Config, Secret};
 use crate::held::HeldStore;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, StoreLevel};
 use crate::notice::Notifier;
 
 /// Each secret file: there, readable, and closed to others.
@@ -21,7 +21,10 @@ pub(super) fn secrets(config: &Config) -> Vec<Finding> {
         Err(why) => Err(format!("{why}; it must be readable for the service's user and for nobody else")),
     };
     let apps = config.apps.iter().filter_map(|app| Some((app, app.secret_file.as_ref()?)));
-    apps.map(|(app, path)| Finding::of(format!("secret {}", app.name.value), check(&path.value))).collect()
+    let shared = config.shared.as_ref().and_then(|shared| shared.secret_file.as_ref());
+    apps.map(|(app, path)| Finding::of(format!("secret {}", app.name.value), check(&path.value)))
+        .chain(shared.map(|path| Finding::of("secret of shared", check(&path.value))))
+        .collect()
 }
 
 /// Each application as its own kind can be tried.
@@ -89,6 +92,29 @@ pub(super) fn notices(config: &Config) -> Vec<Finding> {
         Ok(Some(faults)) if faults.is_empty() => vec![Finding::ok(PART, "all can be read")],
         Ok(Some(faults)) => faults.into_iter().map(|fault| Finding::warning(PART, fault)).collect(),
     }
+}
+
+/// The store that several hosts share, and what waits for it.
+pub(super) async fn shared(config: &Config) -> Vec<Finding> {
+    const PART: &str = "shared ledger";
+    let found = Ledger::new(config).check_sharing().await.into_iter();
+    let mut findings: Vec<_> = found
+        .map(|found| match found.level {
+            StoreLevel::Good => Finding::ok(PART, found.text),
+            StoreLevel::Warning => Finding::warning(PART, found.text),
+            StoreLevel::Failed => Finding::failed(PART, found.text),
+        })
+        .collect();
+    if let Some(shared) = &config.shared
+        && shared.secret_file.is_none()
+    {
+        findings.push(Finding::warning(
+            PART,
+            "there is no shared.secret_file: whoever reaches the store can say that mail was delivered, and learn who got \
+             notices",
+        ));
+    }
+    findings
 }
 
 fn is_loopback(server: &str) -> bool {

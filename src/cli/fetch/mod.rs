@@ -20,6 +20,7 @@ use super::output::{FAILED, print_error, report};
 use super::reload::{ReloadableEngine, telemetry};
 use super::service::{become_unprivileged, log_panics, serve_metrics, tell_reload};
 use super::set_up::{Site, service_runtime};
+use super::sharing::keep_the_others_informed;
 use crate::log_line::{Level, LogLine};
 use crate::sandbox::Sandbox;
 use crate::telemetry::Metrics;
@@ -74,6 +75,7 @@ async fn fetch(service: Arc<ReloadableEngine>, path: PathBuf, asked: Vec<String>
         service.log(&LogLine::event(Level::Error, error));
     }
     log_panics(service.clone());
+    tokio::spawn(keep_the_others_informed(service.clone()));
     let mut hangup = signal(SignalKind::hangup())?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut readers = Readers::new(service.clone(), asked, once);

@@ -19,6 +19,7 @@ use super::output::{FAILED, print_error, report};
 use super::reload::{ReloadableEngine, telemetry};
 use super::service::{become_unprivileged, log_panics, serve_metrics, tell_reload};
 use super::set_up::{Site, service_runtime};
+use super::sharing::keep_the_others_informed;
 use crate::intake::shutdown::{Shutdown, ShutdownTrigger};
 use crate::intake::{lmtp, policy};
 use crate::log_line::{Level, LogLine};
@@ -55,6 +56,7 @@ async fn serve(service: ReloadableEngine, path: PathBuf) -> io::Result<()> {
     let address = service.current().config().listen.metrics;
     serve_metrics(&service, "listen.metrics", address).await;
     log_panics(service.clone());
+    tokio::spawn(keep_the_others_informed(service.clone()));
     let (trigger, shutdown) = Shutdown::new();
     let mut hangup = signal(SignalKind::hangup())?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -1,0 +1,131 @@
+//! A claim in the shared store, for as long as an event or a notice is being handed over. It is kept alive while its owner
+//! lives; after that it ends by itself.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::delivery_log::{Guard, NoticeRequest};
+use super::shared_store::Nonce;
+use super::sharing::Sharing;
+use crate::event_id::EventId;
+
+/// However long the lease is, it is renewed this often: a fact that the disk does not take keeps it.
+const RENEWAL: Duration = Duration::from_secs(30);
+
+/// What is claimed in the store.
+#[derive(Clone, Debug)]
+pub(super) enum Leased {
+    /// The right to hand an event over.
+    Event(EventId),
+    /// The right to send a notice.
+    Notice(NoticeRequest),
+}
+
+/// A claim in the store. Dropped, it is given back if nothing was done under it.
+pub(super) struct Lease {
+    claim: Arc<StoreClaim>,
+    /// What this host itself has locked.
+    _local: Option<Box<dyn Guard>>,
+    runtime: Handle,
+    renewing: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct StoreClaim {
+    sharing: Arc<Sharing>,
+    leased: Leased,
+    nonce: Nonce,
+    /// It is not to be given back any more.
+    is_over: AtomicBool,
+}
+
+impl Lease {
+    /// Before the store is asked: an answer that comes too late leaves a claim there, which must be given back.
+    pub(super) fn new(sharing: &Arc<Sharing>, leased: Leased, nonce: Nonce) -> Self {
+        let claim = StoreClaim { sharing: Arc::clone(sharing), leased, nonce, is_over: AtomicBool::new(false) };
+        Self { claim: Arc::new(claim), _local: None, runtime: Handle::current(), renewing: None }
+    }
+
+    /// Together with what this host has locked.
+    pub(super) fn with(mut self, local: Box<dyn Guard>) -> Self {
+        self._local = Some(local);
+        self
+    }
+
+    /// Keeps it alive from now on.
+    ///
+    /// One that is lost all the same (this process was stopped) changes nothing: the answer will be recorded.
+    pub(super) fn renewed(mut self) -> Self {
+        let claim = Arc::clone(&self.claim);
+        let Leased::Event(_) = claim.leased else { return self };
+        let lease = claim.sharing.lease;
+        self.renewing = Some(self.runtime.spawn(async move {
+            let Leased::Event(id) = &claim.leased else { return };
+            loop {
+                tokio::time::sleep(RENEWAL.min(lease / 2)).await;
+                let sharing = &claim.sharing;
+                if let Ok(false) = sharing.ask("renew", sharing.store.renew(id, &claim.nonce, lease)).await {
+                    return;
+                }
+            }
+        }));
+        self
+    }
+
+    pub(super) fn nonce(&self) -> &Nonce {
+        &self.claim.nonce
+    }
+}
+
+impl StoreClaim {
+    /// Gives it back, once.
+    async fn give_back(&self) {
+        if self.is_over.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let store = &self.sharing.store;
+        // If that fails, it ends by itself.
+        let _ = match &self.leased {
+            Leased::Event(id) => self.sharing.ask("release", store.release(id, &self.nonce)).await,
+            Leased::Notice(request) => self.sharing.ask("cancel", store.cancel(request, &self.nonce)).await,
+        };
+    }
+}
+
+impl Guard for Lease {
+    fn keep(&self) {
+        self.claim.is_over.store(true, Ordering::Relaxed);
+    }
+
+    fn give_back(&self) -> BoxFuture<'_, ()> {
+        if let Some(renewing) = &self.renewing {
+            renewing.abort();
+        }
+        self.claim.give_back().boxed()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(renewing) = &self.renewing {
+            renewing.abort();
+        }
+        if !self.claim.is_over.load(Ordering::Relaxed) {
+            let claim = Arc::clone(&self.claim);
+            self.runtime.spawn(async move { claim.give_back().await });
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("claim", &self.claim).finish_non_exhaustive()
+    }
+}

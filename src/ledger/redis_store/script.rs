@@ -1,0 +1,133 @@
+//! The scripts that run in Redis, each in one step for all hosts, and the keys that they work on.
+//!
+//! All keys begin with `{PREFIX}:`, braces included, so that those of one script are in one slot of a cluster.
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use redis::Cmd;
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use ring::hmac;
+
+use super::super::delivery_log::NoticeRequest;
+use crate::event_id::EventId;
+
+/// A script, and the name that Redis knows it by once it has run.
+#[derive(Debug)]
+pub(super) struct Script {
+    body: &'static str,
+    sha1: LazyLock<String>,
+}
+
+macro_rules! script {
+    ($file:literal) => {
+        Script {
+            body: include_str!($file),
+            sha1: LazyLock::new(|| hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, include_bytes!($file)).as_ref())),
+        }
+    };
+}
+
+/// Claims an event.
+pub(super) static CLAIM: Script = script!("claim.lua");
+/// Keeps a claim, or gives it back.
+pub(super) static LEASE: Script = script!("lease.lua");
+/// Writes down that an event is delivered.
+pub(super) static RECORD: Script = script!("record.lua");
+/// Reserves, cancels or confirms a notice.
+pub(super) static NOTICE: Script = script!("notice.lua");
+
+/// How a script is named to Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// By its hash: some octets, and Redis may have forgotten it.
+    Hash,
+    /// With all of its text.
+    Text,
+}
+
+/// One call of a script.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) script: &'static Script,
+    pub(super) keys: Vec<String>,
+    pub(super) arguments: Vec<String>,
+}
+
+impl Call {
+    /// The command that Redis gets.
+    pub(super) fn command(&self, naming: Naming) -> Cmd {
+        let mut command = match naming {
+            Naming::Hash => redis::cmd("EVALSHA"),
+            Naming::Text => redis::cmd("EVAL"),
+        };
+        match naming {
+            Naming::Hash => command.arg(self.script.sha1.as_str()),
+            Naming::Text => command.arg(self.script.body),
+        };
+        command.arg(self.keys.len()).arg(&self.keys).arg(&self.arguments);
+        command
+    }
+}
+
+/// The keys of one application.
+#[derive(Debug)]
+pub(super) struct Keys {
+    prefix: String,
+    /// Redis may be read by others: addresses and domains are there only as what this makes of them.
+    hiding: hmac::Key,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str, secret: &[u8]) -> Self {
+        let mut material = b"mailhatch shared ledger\0".to_vec();
+        material.extend_from_slice(secret);
+        Self { prefix: format!("{{{prefix}}}"), hiding: hmac::Key::new(hmac::HMAC_SHA256, &material) }
+    }
+
+    /// An event's claim or delivery.
+    pub(super) fn delivery(&self, id: &EventId) -> String {
+        format!("{}:d:{id}", self.prefix)
+    }
+
+    /// An event's notice, its sender, the sender's domain, and all notices.
+    pub(super) fn notice(&self, request: &NoticeRequest) -> Vec<String> {
+        let prefix = &self.prefix;
+        let (address, domain) = (self.hidden(&request.canonical), self.hidden(&request.domain));
+        let id = &request.id;
+        vec![
+            format!("{prefix}:n:{id}"),
+            format!("{prefix}:a:{address}"),
+            format!("{prefix}:h:{domain}"),
+            format!("{prefix}:t"),
+        ]
+    }
+
+    fn hidden(&self, text: &str) -> String {
+        hex(hmac::sign(&self.hiding, text.as_bytes()).as_ref())
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_address_and_no_domain_stands_in_a_key() {
+        let id = EventId::parse("00000000000000000000000000000001").expect("id");
+        let request = NoticeRequest { id, canonical: "jane@example.org".into(), domain: "example.org".into() };
+        let keys = Keys::new("mailhatch", b"hush").notice(&request);
+        for key in &keys {
+            assert!(key.starts_with("{mailhatch}:"), "{key}");
+            assert!(!key.contains("jane") && !key.contains("example"), "{key}");
+        }
+        assert_ne!(keys, Keys::new("mailhatch", b"other").notice(&request), "another secret, other names");
+    }
+}
