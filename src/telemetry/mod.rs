@@ -18,8 +18,9 @@ pub use metrics::{Metrics, OpenConnection, TimedStep};
 pub use scrape::{MetricsListener, Refresh};
 
 use self::syslog::Syslog;
-use crate::config::{LogConfig, LogFormat, LogTarget};
-use crate::log_line::LogLine;
+use crate::config::{LogConfig, LogFormat, LogTarget, WhenDown};
+use crate::ledger::SharedObserver;
+use crate::log_line::{Level, LogLine};
 use crate::outcome::Outcome;
 
 /// Writes log lines.
@@ -150,5 +151,36 @@ impl Telemetry {
     /// How many lines could not be written.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl SharedObserver for Telemetry {
+    fn asked(&self, operation: &'static str, took: Duration, has_failed: bool) {
+        if let Some(metrics) = self.shared_metrics() {
+            metrics.asked(operation, took, has_failed);
+        }
+    }
+
+    fn went_down(&self, why: &str, when_down: WhenDown) {
+        if let Some(metrics) = self.shared_metrics() {
+            metrics.set_up(false);
+        }
+        let mut line = LogLine::event(Level::Error, "shared-ledger-down");
+        line.put("detail", why);
+        let consequence = match when_down {
+            WhenDown::Alone => {
+                "this host goes by its own ledger: a message that comes in on two hosts meanwhile is handed over twice"
+            }
+            WhenDown::Defer => "mail waits with Postfix (shared.when_down = \"defer\")",
+        };
+        line.put("consequence", consequence);
+        self.log(&line);
+    }
+
+    fn came_back(&self) {
+        if let Some(metrics) = self.shared_metrics() {
+            metrics.set_up(true);
+        }
+        self.log(&LogLine::event(Level::Info, "shared-ledger-up"));
     }
 }

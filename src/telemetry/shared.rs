@@ -1,13 +1,8 @@
-//! The shared ledger in the log and in numbers. The numbers are there only where `[shared]` is.
+//! The shared ledger in numbers, which are there only where `[shared]` is.
 
 use std::time::Duration;
 
 use prometheus::{Error, HistogramOpts, HistogramVec, IntCounter, IntGauge, Registry};
-
-use super::Telemetry;
-use crate::config::WhenDown;
-use crate::ledger::SharedObserver;
-use crate::log_line::{Level, LogLine};
 
 /// Upper bounds in seconds: Redis answers in tens of microseconds, and `shared.timeout` ends what takes long.
 const BUCKETS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -54,40 +49,18 @@ impl SharedMetrics {
         Ok(metrics)
     }
 
+    pub(super) fn asked(&self, operation: &'static str, took: Duration, has_failed: bool) {
+        self.seconds.with_label_values(&[operation]).observe(took.as_secs_f64());
+        if has_failed {
+            self.errors.inc();
+        }
+    }
+
+    pub(super) fn set_up(&self, is_up: bool) {
+        self.up.set(i64::from(is_up));
+    }
+
     pub(super) fn set_unshared(&self, count: u64) {
         self.unshared.set(i64::try_from(count).unwrap_or(i64::MAX));
-    }
-}
-
-impl SharedObserver for Telemetry {
-    fn asked(&self, operation: &'static str, took: Duration, has_failed: bool) {
-        let Some(metrics) = self.shared_metrics() else { return };
-        metrics.seconds.with_label_values(&[operation]).observe(took.as_secs_f64());
-        if has_failed {
-            metrics.errors.inc();
-        }
-    }
-
-    fn went_down(&self, why: &str, when_down: WhenDown) {
-        if let Some(metrics) = self.shared_metrics() {
-            metrics.up.set(0);
-        }
-        let mut line = LogLine::event(Level::Error, "shared-ledger-down");
-        line.put("detail", why);
-        let consequence = match when_down {
-            WhenDown::Alone => {
-                "this host goes by its own ledger: a message that comes in on two hosts meanwhile is handed over twice"
-            }
-            WhenDown::Defer => "mail waits with Postfix (shared.when_down = \"defer\")",
-        };
-        line.put("consequence", consequence);
-        self.log(&line);
-    }
-
-    fn came_back(&self) {
-        if let Some(metrics) = self.shared_metrics() {
-            metrics.up.set(1);
-        }
-        self.log(&LogLine::event(Level::Info, "shared-ledger-up"));
     }
 }
