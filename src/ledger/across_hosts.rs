@@ -91,7 +91,7 @@ impl Sharing {
 
     /// Tells the other hosts of a notice; what they cannot be told waits.
     pub(super) async fn notice_sent(&self, context: &Context, request: NoticeRequest) {
-        let NoticeRequest { id, canonical, domain } = request;
+        let NoticeRequest { id, canonical, domain, person: _ } = request;
         let what = SharedWhat::NoticeSent { canonical, domain, interval: context.limits().interval };
         let _ = self.record(context, SharedRecord { id, age: Duration::ZERO, what }).await;
     }

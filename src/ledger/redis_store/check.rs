@@ -151,6 +151,7 @@ impl RedisStore {
             let request = NoticeRequest {
                 id: id.clone(),
                 canonical: format!("check-{}", nonce.as_str()),
+                person: format!("check-{}", nonce.as_str()),
                 domain: format!("check-{}", nonce.as_str()),
             };
             let limits = NoticeLimits { per_domain_per_hour: 1, total_per_hour: u32::MAX };

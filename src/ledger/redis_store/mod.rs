@@ -164,8 +164,12 @@ impl RedisStore {
                 arguments: vec![self.hostname.clone(), age.to_string(), left.to_string()],
             },
             SharedWhat::NoticeSent { canonical, domain, interval } => {
-                let request =
-                    NoticeRequest { id: record.id.clone(), canonical: canonical.clone(), domain: domain.clone() };
+                let request = NoticeRequest {
+                    id: record.id.clone(),
+                    canonical: canonical.clone(),
+                    person: canonical.clone(),
+                    domain: domain.clone(),
+                };
                 let left = left.max(interval.saturating_sub(record.age).as_secs());
                 let arguments = ["confirm", record.id.as_str(), &self.hostname].map(str::to_owned);
                 let times = [age, left, interval.as_secs()].map(|seconds| seconds.to_string());

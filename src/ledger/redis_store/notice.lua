@@ -1,4 +1,4 @@
--- KEYS: the notice, the sender's address, the sender's domain, all notices.
+-- KEYS: the notice, the sender's address, the sender's domain, all notices, the address of the person behind the sender.
 -- ARGV: what to do; the event; HOST:NONCE; then
 --   reserve: the lease in milliseconds, per domain and hour, in total and hour
 --   cancel:  nothing more
@@ -21,10 +21,12 @@ if ARGV[1] == 'reserve' then
   local notice = redis.call('GET', KEYS[1])
   if notice and string.sub(notice, 1, 2) == 's:' then return {'sent', notice} end
   if notice and notice ~= ours then return {'in-flight', notice} end
-  local sender = redis.call('GET', KEYS[2])
-  if sender and sender ~= ours then
-    if string.sub(sender, 1, 2) ~= 's:' then sender = 's:' .. time[1] end
-    return {'too-soon', sender}
+  for _, at in ipairs({2, 5}) do
+    local sender = redis.call('GET', KEYS[at])
+    if sender and sender ~= ours then
+      if string.sub(sender, 1, 2) ~= 's:' then sender = 's:' .. time[1] end
+      return {'too-soon', sender}
+    end
   end
   for at = 3, 4 do
     redis.call('ZREMRANGEBYSCORE', KEYS[at], '-inf', string.format('%d', now))

@@ -90,7 +90,7 @@ impl Keys {
         format!("{}:d:{id}", self.prefix)
     }
 
-    /// An event's notice, its sender, the sender's domain, and all notices.
+    /// An event's notice, its sender, the sender's domain, all notices, and the person behind the sender.
     pub(super) fn notice(&self, request: &NoticeRequest) -> Vec<String> {
         let prefix = &self.prefix;
         let (address, domain) = (self.hidden(&request.canonical), self.hidden(&request.domain));
@@ -100,6 +100,7 @@ impl Keys {
             format!("{prefix}:a:{address}"),
             format!("{prefix}:h:{domain}"),
             format!("{prefix}:t"),
+            format!("{prefix}:a:{}", self.hidden(&request.person)),
         ]
     }
 
@@ -122,7 +123,12 @@ mod tests {
     #[test]
     fn no_address_and_no_domain_stands_in_a_key() {
         let id = EventId::parse("00000000000000000000000000000001").expect("id");
-        let request = NoticeRequest { id, canonical: "jane@example.org".into(), domain: "example.org".into() };
+        let request = NoticeRequest {
+            id,
+            canonical: "jane@example.org".into(),
+            person: "jane@example.net".into(),
+            domain: "example.org".into(),
+        };
         let keys = Keys::new("mailhatch", b"hush").notice(&request);
         for key in &keys {
             assert!(key.starts_with("{mailhatch}:"), "{key}");
