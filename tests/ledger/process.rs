@@ -52,6 +52,7 @@ async fn claim_and_wait(ledger: &Ledger, number: u128) {
         }
         Begin::InFlight => say("in flight"),
         Begin::Delivered(_) => say("delivered"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -73,6 +74,7 @@ async fn race(ledger: &Ledger, state: &Path) {
                     break;
                 }
                 Begin::Delivered(_) => break,
+                other @ (Begin::DeliveredElsewhere { .. } | Begin::SharedDown { .. }) => panic!("{other:?}"),
                 Begin::InFlight => tokio::time::sleep(Duration::from_millis(5)).await,
             }
         }
