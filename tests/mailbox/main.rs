@@ -7,6 +7,8 @@ mod commands;
 mod configuration;
 mod connection;
 mod fetch;
+mod identity;
+mod marks;
 mod provider;
 mod servers;
 mod session;
@@ -14,3 +16,4 @@ mod session;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
+mod troubles;

@@ -104,7 +104,8 @@ impl Imap {
             let text = format!("{line}{rest}");
             let uid = after(&text, "UID ").split([' ', ')']).next().unwrap().parse().unwrap();
             let flags = after(&text, "FLAGS (").split(')').next().unwrap().split_whitespace();
-            let flags = flags.filter(|flag| *flag != "\\Recent").map(str::to_owned).collect();
+            let mut flags: Vec<_> = flags.filter(|flag| *flag != "\\Recent").map(str::to_owned).collect();
+            flags.sort();
             listed.push(Listed { uid, flags, octets });
         }
     }

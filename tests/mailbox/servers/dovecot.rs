@@ -100,6 +100,11 @@ impl Dovecot {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
+    /// From now on the user may read the INBOX, and not change it (RFC 4314). Sessions end.
+    pub fn make_read_only(&self) {
+        fs::write(self.path("mail/joe/dovecot-acl"), "user=joe lr\n").unwrap();
+    }
+
     /// Puts many messages into the INBOX at once, as a delivery would have: unread.
     pub fn fill(&self, messages: impl Iterator<Item = Vec<u8>>) {
         let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
@@ -182,6 +187,10 @@ passdb {
 userdb {
   driver = static
   args = home={dir}/mail/%u
+}
+mail_plugins = acl
+plugin {
+  acl = vfile
 }
 namespace inbox {
   inbox = yes
