@@ -70,6 +70,8 @@ impl InboxMetrics {
         self.set_pending(inbox, 0, None);
         self.left.with_label_values(&[inbox]);
         self.fetched.with_label_values(&[inbox]);
+        self.reconnects.with_label_values(&[inbox, "closed"]);
+        self.throttled.with_label_values(&[inbox, "throttled"]);
         for verdict in ["delivered", "duplicate", "ignored", "rejected", "held"] {
             self.settled.with_label_values(&[inbox, verdict]);
         }

@@ -2,6 +2,7 @@
 # A fresh Debian root with its own systemd, in namespaces of its own. To be sourced by bash, as root.
 #
 # make_root DIR      a Debian as an administrator has it before mailhatch: minimal, with systemd and Postfix
+#                    (dovecot-imapd, which a page installs, lies in its cache: it has no network)
 # boot_root DIR      starts its systemd; its network is a loopback interface of its own
 # in_root COMMAND... runs a command in it
 # stop_root          ends it
@@ -12,7 +13,7 @@ MIRROR=${MAILHATCH_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 ROOT_INIT='' ROOT_UNSHARE=''
 
 make_root() {
-    if [ ! -f "$CACHE/$SUITE.tar" ]; then
+    if [ ! -f "$CACHE/$SUITE-dovecot.tar" ]; then
         mkdir -p "$CACHE"
         local fresh
         fresh=$(mktemp -d "$CACHE/fresh.XXXXXX")
@@ -29,14 +30,15 @@ make_root() {
             chroot "$fresh" debconf-set-selections
         unshare --mount --uts bash -c 'hostname mx.example.com; mount -t proc proc "$1/proc"; DEBIAN_FRONTEND=noninteractive \
             chroot "$1" apt-get install -y --no-install-recommends \
-            systemd systemd-sysv dbus postfix procps adduser python3 openssl' install "$fresh" >&2
+            systemd systemd-sysv dbus postfix procps adduser python3 openssl && DEBIAN_FRONTEND=noninteractive \
+            chroot "$1" apt-get install -y --no-install-recommends --download-only dovecot-imapd' install "$fresh" >&2
         rm "$fresh/usr/sbin/policy-rc.d"
-        tar -C "$fresh" --one-file-system -cf "$CACHE/$SUITE.tar.new" .
-        mv "$CACHE/$SUITE.tar.new" "$CACHE/$SUITE.tar"
+        tar -C "$fresh" --one-file-system -cf "$CACHE/$SUITE-dovecot.tar.new" .
+        mv "$CACHE/$SUITE-dovecot.tar.new" "$CACHE/$SUITE-dovecot.tar"
         rm -rf "$fresh"
     fi
     mkdir -p "$1"
-    tar -C "$1" -xf "$CACHE/$SUITE.tar"
+    tar -C "$1" -xf "$CACHE/$SUITE-dovecot.tar"
 }
 
 # Runs as the first process of the new namespaces and becomes systemd.
