@@ -19,6 +19,8 @@ help:
 
 demo:
 	$(CARGO) run --locked --quiet -- demo
+	@echo
+	@if command -v python3 >/dev/null; then benches/inbox/demo target/debug/mailhatch; fi
 
 # Most tests wait, for Postfix or for a deadline: more of them at once than there are cores.
 test:

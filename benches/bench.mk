@@ -3,11 +3,19 @@
 # BENCH_OPTIONS="--ledger 10000000" fills the largest ledger with ten million entries.
 BENCH_OPTIONS ?=
 
-.PHONY: bench bench-rooms bench-setup
+.PHONY: bench bench-inbox bench-rooms bench-setup
 
 bench: bench-setup
 	$(CARGO) build --locked --release
 	$(CARGO) bench --locked --bench figures -- $(BENCH_OPTIONS)
+
+# Reading a mailbox, beside fetchmail, getmail6 and mbsync; as root. It prints what stands in docs/performance-inbox.md.
+bench-inbox:
+	@command -v fetchmail >/dev/null && command -v getmail >/dev/null && command -v mbsync >/dev/null && \
+		test -x /usr/lib/dovecot/imap || DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+		dovecot-imapd fetchmail getmail6 isync
+	$(CARGO) build --locked --release
+	benches/inbox/run target/release/mailhatch
 
 # What each room costs by itself.
 bench-rooms:

@@ -1,9 +1,15 @@
 # The fault campaigns in full size: 5,000 messages over LMTP, then 1,000 over pipe. SEED=n repeats the plan of a run.
 CARGO ?= cargo
 
-.PHONY: faults
+.PHONY: faults faults-inbox
 
 faults:
 	tests/setup.sh
 	MAILHATCH_FAULTS_SEED=$(SEED) MAILHATCH_FAULTS_MESSAGES=$(MESSAGES) \
 	    $(CARGO) test --locked --features crash-points --test faults -- --ignored --nocapture --test-threads=1 full_campaign
+
+# The same for mail in a mailbox, with a real Dovecot; as root.
+faults-inbox:
+	tests/setup.sh
+	$(CARGO) build --locked --features crash-points
+	tests/faults/inbox target/debug/mailhatch --mails $(or $(MESSAGES),5000) --seed $(or $(SEED),1)

@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use crate::servers::{Dovecot, wait_for};
 use crate::site::{Site, address, append, inbox, message};
 use crate::support::config::{BASE, SPOOL};
+use crate::support::http_server::{HttpServer, Reply};
 use crate::support::needs;
 
 fn ids(count: usize) -> Vec<String> {
@@ -193,4 +194,32 @@ fn a_reload_changes_what_is_read() {
     running.signal(Signal::SIGHUP);
     running.wait_log("event=connect inbox=second");
     running.stop();
+}
+
+#[needs(dovecot_imap, root)]
+#[test]
+fn what_the_application_has_is_settled_though_the_mailbox_is_gone_and_we_are_told_to_stop() {
+    let mut server = Dovecot::start();
+    let app = HttpServer::tcp(|_| {
+        std::thread::sleep(Duration::from_secs(2));
+        Reply::json(200, "{}")
+    });
+    let webhook = SPOOL.replace(
+        "kind = \"spool\"\npath = \"{dir}/spool\"",
+        &format!("kind = \"webhook\"\nurl = \"{}\"\nsecret_file = \"{{dir}}/secret\"", app.url()),
+    );
+    let site = Site::with(&format!("{BASE}{webhook}{}", inbox(server.imap(), "since = \"all\"")));
+    site.place.write_secret("secret", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+    append(&mut server.client(), [message(&address(1), "one")]);
+    let running = site.fetch();
+    wait_for("the application to be asked", || (!app.requests().is_empty()).then_some(()));
+    server.stop();
+    running.stop();
+    let shown = site.run(&["inbox", "show", "test"]).expect(0).out();
+    assert!(shown.contains("1 that the mailbox does not show yet"), "{shown}");
+    server.begin();
+    let log = site.once().expect(0).err();
+    assert!(!log.contains("verdict="), "it is not fetched again: {log}");
+    assert_eq!(server.client().flags("INBOX"), [(1, "$MailhatchDone".to_owned())]);
+    assert_eq!(app.requests().len(), 1);
 }

@@ -37,6 +37,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How long deliveries under way may take when the service stops, and how long all of it may.
 const GRACE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(8));
 
+/// The same where the connection has used up all of it.
+const LAST_GRACE: Duration = Duration::from_secs(1);
+
 /// A connection that held so long was healthy: failures are counted from the beginning again.
 const HEALTHY: Duration = Duration::from_secs(60);
 
@@ -149,14 +152,15 @@ impl<S: Source> Reader<S> {
             next_stuck: now + STUCK_PERIOD,
             alarms: HashMap::new(),
         };
-        run.connections().await;
+        let grace = run.connections().await;
+        run.finish_deliveries(grace).await;
         Ending::Done { clean: run.is_clean }
     }
 }
 
 impl<S: Source> Run<S> {
-    /// One connection after the other.
-    async fn connections(&mut self) {
+    /// One connection after the other. Gives how long deliveries under way may take from its end on.
+    async fn connections(&mut self) -> Duration {
         let mut failures: HashMap<Remedy, u32> = HashMap::new();
         let mut tries = 0;
         loop {
@@ -171,7 +175,7 @@ impl<S: Source> Run<S> {
                 ended = connection => match ended {
                     Ok(Ok(Enough::Shutdown | Enough::NothingDue)) => {
                         self.reader.report.closed();
-                        return;
+                        return GRACE.0;
                     }
                     Ok(Err(failure)) => failure,
                     Err(panic) => {
@@ -179,7 +183,7 @@ impl<S: Source> Run<S> {
                         self.panicked(&text).await
                     }
                 },
-                () = overdue => return,
+                () = overdue => return LAST_GRACE,
             };
             if began.elapsed() >= HEALTHY {
                 failures.clear();
@@ -194,13 +198,23 @@ impl<S: Source> Run<S> {
             self.reader.report.failed(&failure, (!gives_up).then_some(wait));
             if gives_up {
                 self.is_clean = false;
-                return;
+                return GRACE.0;
             }
             self.reader.pulse.expect_within(wait);
             if self.pause(wait).await {
-                return;
+                return GRACE.0;
             }
         }
+    }
+
+    /// What the application has been given is waited for, whatever ended the connection: its answer is written down.
+    async fn finish_deliveries(&mut self, grace: Duration) {
+        let until = Instant::now() + grace;
+        while let Ok(Some(finished)) = tokio::time::timeout_at(until, self.deliveries.join_next_with_id()).await {
+            // What the ledger does not take now is asked of the application again, with the same id.
+            self.is_clean &= self.finished(finished).await.is_ok();
+        }
+        self.settle_again().await;
     }
 
     /// What a panic leaves behind is not looked at: the ledger knows all that counts.
