@@ -1,12 +1,9 @@
 //! The event: one message for one key, as an application gets it.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::event_json::EventJson;
 use crate::auth::Authentication;
-use crate::config::EventPart;
 use crate::event_id::EventId;
 use crate::mail::{Envelope, Message, Recipient};
 use crate::route::Route;
@@ -28,14 +25,4 @@ pub struct Event {
     pub message: Message,
     /// What is known of the sender, where it was worked out.
     pub authentication: Option<Arc<Authentication>>,
-}
-
-impl Event {
-    /// Writes the event as JSON (DESIGN section 2.5), with these parts beside the header.
-    ///
-    /// # Errors
-    /// `out` does not take it, or a part of the message that is in a file cannot be read.
-    pub fn write_json(&self, parts: &[EventPart], out: &mut dyn Write) -> io::Result<()> {
-        EventJson::new(self, parts).write(out)
-    }
 }

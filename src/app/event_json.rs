@@ -32,6 +32,16 @@ pub(super) struct EventJson<'e> {
     mime: Option<&'e Mime>,
 }
 
+impl Event {
+    /// Writes the event as JSON (DESIGN section 2.5), with these parts beside the header.
+    ///
+    /// # Errors
+    /// `out` does not take it, or a part of the message that is in a file cannot be read.
+    pub fn write_json(&self, parts: &[EventPart], out: &mut dyn Write) -> io::Result<()> {
+        EventJson::new(self, parts).write(out)
+    }
+}
+
 impl<'e> EventJson<'e> {
     /// Reads the message's MIME parts, if any of them are wanted.
     pub fn new(event: &'e Event, parts: &[EventPart]) -> Self {

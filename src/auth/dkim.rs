@@ -27,10 +27,11 @@ use mail_auth::{
 };
 use ring::digest;
 
+use super::auth_result::AuthResult;
 use super::coverage::Coverage;
 use super::questions::{FOR_DKIM, Questions};
 use super::tag_list::TagList;
-use super::{AuthResult, key_record, resolver};
+use super::{key_record, resolver};
 use crate::mail::{Message, comparable_domain};
 
 /// Signatures looked at; each costs a question to DNS and a public key operation.

@@ -6,9 +6,9 @@ use hickory_resolver::proto::rr::RecordType;
 use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::dmarc::{Alignment, Dmarc, Policy, Psd};
 
-use super::AuthResult;
 use super::alignment::is_aligned;
 use super::answer::Answer;
+use super::auth_result::AuthResult;
 use super::from_field::Author;
 use super::proof::Evidence;
 use super::questions::Questions;

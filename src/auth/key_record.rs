@@ -6,8 +6,8 @@ use mail_auth::Txt;
 use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::common::verify::DomainKey;
 
-use super::AuthResult;
 use super::answer::Answer;
+use super::auth_result::AuthResult;
 use super::tag_list::TagList;
 
 /// Reads the key out of an answer; otherwise what that makes of the signature, and why.

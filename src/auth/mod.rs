@@ -5,11 +5,14 @@
 
 mod alignment;
 mod answer;
+mod auth_result;
+mod authentication;
 mod cache;
 mod coverage;
 mod dkim;
 mod dmarc;
 mod field_reader;
+mod findings;
 mod from_field;
 mod key_record;
 mod proof;
@@ -25,14 +28,13 @@ mod tag_list;
 mod trust;
 mod verify;
 
-use std::collections::HashSet;
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use auth_result::{AuthResult, DkimOutcome};
+pub use authentication::Authentication;
+use authentication::Conclusion;
 use from_field::Author;
-use proof::{Findings, SenderEvidence};
 pub use proof::{ProvenEnvelopeSender, ProvenFrom};
 pub use provider::Trace;
 use questions::{FOR_SPF, Questions};
@@ -40,126 +42,7 @@ use resolver::Resolver;
 pub use resolver::{NameServerCheck, TimeLimits};
 
 use crate::config::{AuthMethod, Config, ConfigError};
-use crate::mail::{Envelope, Message, Recipient, canonical_domain};
-use crate::trail::Step;
-
-/// A result of RFC 8601 section 2.7.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are RFC 8601's")]
-pub enum AuthResult {
-    Fail,
-    Neutral,
-    #[default]
-    None,
-    Pass,
-    PermError,
-    Policy,
-    SoftFail,
-    TempError,
-}
-
-impl AuthResult {
-    /// The RFC's word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fail => "fail",
-            Self::Neutral => "neutral",
-            Self::None => "none",
-            Self::Pass => "pass",
-            Self::PermError => "permerror",
-            Self::Policy => "policy",
-            Self::SoftFail => "softfail",
-            Self::TempError => "temperror",
-        }
-    }
-}
-
-impl fmt::Display for AuthResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// The result for one DKIM signature.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DkimOutcome {
-    /// d=
-    pub domain: String,
-    /// Its result.
-    pub result: AuthResult,
-}
-
-/// What is known of a message's sender.
-#[derive(Clone, Debug, Default)]
-pub struct Authentication {
-    /// SPF of MAIL FROM (of HELO for the null sender).
-    pub spf: AuthResult,
-    /// One entry a signature, in order.
-    pub dkim: Vec<DkimOutcome>,
-    /// DMARC of the From domain.
-    pub dmarc: AuthResult,
-    /// The From domain asks to quarantine or reject what fails DMARC.
-    pub dmarc_enforced: bool,
-    /// The From address, if it is proven: for the event, and for mailboxes that hold what is unproven.
-    pub from: Option<ProvenFrom>,
-    /// DNS gave no answer to something that could have proven the From.
-    pub is_undecided: bool,
-    /// Why the envelope sender is not proven, or what proved it, whoever the recipient is: for logs and `explain`.
-    pub summary: String,
-    /// What was looked at, in order: for `explain`.
-    pub steps: Vec<Step>,
-    sender: SenderEvidence,
-    own_domains: Arc<HashSet<String>>,
-}
-
-impl Authentication {
-    /// Nothing is known, for this reason.
-    pub fn unknown(why: &str) -> Self {
-        Self { summary: why.to_owned(), ..Self::default() }
-    }
-
-    /// The envelope sender of the copy for one recipient, if it is proven (docs/design.md 2.7, point 4).
-    ///
-    /// # Errors
-    /// Why it is not.
-    pub fn envelope_sender(&self, recipient: &Recipient) -> Result<ProvenEnvelopeSender, String> {
-        let is_ours = |domain: &str| self.own_domains.contains(domain);
-        self.sender.for_recipient(recipient, is_ours).ok_or_else(|| self.summary.clone())
-    }
-
-    /// Whether the From domain wants such a message quarantined or rejected: then nobody is written to, whoever the
-    /// envelope names.
-    pub fn is_refused_by_dmarc(&self) -> bool {
-        self.dmarc == AuthResult::Fail && self.dmarc_enforced
-    }
-}
-
-/// What turns evidence into what is known: the same for what we verify and for what we are told.
-#[derive(Debug)]
-struct Conclusion {
-    own_domains: Arc<HashSet<String>>,
-}
-
-impl Conclusion {
-    /// Applies the proof rules to what was found.
-    fn draw(&self, findings: Findings, envelope: &Envelope, author: &Author) -> Authentication {
-        let Findings { evidence, dmarc, steps } = findings;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let sender = evidence.envelope_sender(&envelope.sender, author, now);
-        Authentication {
-            spf: evidence.spf.result,
-            dkim: evidence.outcomes(),
-            dmarc: dmarc.result,
-            dmarc_enforced: dmarc.enforced,
-            from: evidence.from(author),
-            is_undecided: evidence.is_undecided(author),
-            summary: sender.summary(),
-            steps,
-            sender,
-            own_domains: Arc::clone(&self.own_domains),
-        }
-    }
-}
+use crate::mail::{Envelope, Message, canonical_domain};
 
 /// Works out what is known of senders. Cheap to make: no name server is asked for anything before the first question.
 #[derive(Debug)]

@@ -6,12 +6,10 @@
 use std::collections::HashMap;
 
 use super::alignment::is_aligned;
+use super::auth_result::{AuthResult, DkimOutcome};
 use super::coverage::{Coverage, addressee};
-use super::dmarc::Judgement;
 use super::from_field::Author;
-use super::{AuthResult, DkimOutcome};
 use crate::mail::{Address, Recipient, Sender, canonical_domain, is_same_domain, without_prvs};
-use crate::trail::Step;
 
 /// The envelope sender of a copy of a message for one recipient, proven by SPF or DKIM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,33 +94,6 @@ pub(super) struct Evidence {
     pub(super) dkim: Vec<Signature>,
     /// The From domain that our own MTA calls `dmarc=pass`; only where its results are believed.
     pub(super) dmarc_pass: Option<String>,
-}
-
-/// What one way of checking found.
-#[derive(Debug)]
-pub(super) struct Findings {
-    pub(super) evidence: Evidence,
-    pub(super) dmarc: Judgement,
-    /// What was looked at, in order: for `explain`.
-    pub(super) steps: Vec<Step>,
-}
-
-impl Findings {
-    /// With what another way found as well: what either proves is proven, and what only one speaks of is what it says.
-    pub(super) fn and(mut self, other: Self) -> Self {
-        let Evidence { spf, dkim, dmarc_pass } = other.evidence;
-        if self.evidence.spf.result == AuthResult::None {
-            self.evidence.spf = spf;
-        }
-        self.evidence.dkim.extend(dkim);
-        self.evidence.dmarc_pass = self.evidence.dmarc_pass.or(dmarc_pass);
-        let is_silent = matches!(self.dmarc.result, AuthResult::None | AuthResult::PermError);
-        if is_silent || other.dmarc.result == AuthResult::Pass {
-            self.dmarc = other.dmarc;
-        }
-        self.steps.extend(other.steps);
-        self
-    }
 }
 
 /// What is known of the envelope sender, once for all recipients of a message.

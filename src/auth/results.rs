@@ -3,7 +3,7 @@
 //! Strict where it decides who speaks (the authserv-id, comments, quoting), lenient in property values, which real
 //! filters write without the quotes that the grammar asks for. Linear in the length of the field.
 
-use super::AuthResult;
+use super::auth_result::AuthResult;
 use super::field_reader::Reader;
 
 /// One Authentication-Results field.

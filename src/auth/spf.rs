@@ -11,8 +11,8 @@ use futures_util::future::BoxFuture;
 use hickory_resolver::proto::rr::RecordType;
 use tokio::sync::OnceCell;
 
-use super::AuthResult;
 use super::answer::{Answer, Question};
+use super::auth_result::AuthResult;
 use super::questions::Questions;
 use super::spf_macro::{DomainSpec, Letters};
 use super::spf_record::{self, Mechanism, PrefixLengths, Qualifier, Record};

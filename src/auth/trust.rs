@@ -9,14 +9,16 @@
 //! does not remove it as RFC 8601 section 5 asks. Hence the rule that all must agree.
 
 use super::alignment::is_aligned;
+use super::auth_result::AuthResult;
 use super::coverage::Coverage;
 use super::dmarc::Judgement;
+use super::findings::Findings;
 use super::from_field::Author;
-use super::proof::{Evidence, Findings, Signature, SpfEvidence};
+use super::proof::{Evidence, Signature, SpfEvidence};
 use super::received::{self, Received};
 use super::results::{self, MethodResult, Results};
+use super::spf;
 use super::tag_list::TagList;
-use super::{AuthResult, spf};
 use crate::mail::{Address, Envelope, Field, Message, comparable_domain, is_same_domain};
 use crate::trail::Step;
 

@@ -4,14 +4,16 @@ use std::net::IpAddr;
 
 use tokio::time::Instant;
 
+use super::auth_result::AuthResult;
 use super::dkim::Verified;
 use super::dmarc::Judgement;
+use super::findings::Findings;
 use super::from_field::Author;
-use super::proof::{Evidence, Findings, Signature, SpfEvidence};
+use super::proof::{Evidence, Signature, SpfEvidence};
 use super::questions::{FOR_DKIM, FOR_DMARC, FOR_SPF, Questions};
 use super::resolver::Resolver;
 use super::spf::Control;
-use super::{AuthResult, dkim, dmarc, spf};
+use super::{dkim, dmarc, spf};
 use crate::mail::{Envelope, Message, Sender};
 use crate::trail::Step;
 

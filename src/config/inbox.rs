@@ -8,8 +8,9 @@ use serde::Deserialize;
 use time::Date;
 use time::macros::format_description;
 
+use super::error::{ConfigError, Source};
 use super::located::Located;
-use super::{Config, ConfigError, units};
+use super::units;
 
 /// `[fetch]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -232,37 +233,37 @@ const IDLE_BOUNDS: (Duration, Duration) = (Duration::from_secs(5), Duration::fro
 const SHORTEST_POLL: Duration = Duration::from_secs(1);
 
 /// Reads what is written. Mistakes show their own line.
-pub(super) fn read(config: &Config, table: &Located<InboxTable>) -> Result<InboxConfig, ConfigError> {
+pub(super) fn read(file: &Source, table: &Located<InboxTable>) -> Result<InboxConfig, ConfigError> {
     let written = &table.value;
     let source = match written.kind {
-        Kind::Imap => InboxSource::Imap(read_imap(config, table)?),
+        Kind::Imap => InboxSource::Imap(read_imap(file, table)?),
     };
     let folder = match &written.folder {
         Some(folder) if !is_folder(&folder.value) => {
-            return Err(config.error_at(folder, format!("folder \"{}\" is not a valid name", folder.value)));
+            return Err(file.error_at(folder, format!("folder \"{}\" is not a valid name", folder.value)));
         }
         folder => folder.as_ref().map_or("INBOX", |folder| &folder.value).to_owned(),
     };
     let since = match &written.since {
-        Some(since) => Since::parse(&since.value).map_err(|text| config.error_at(since, format!("since {text}")))?,
+        Some(since) => Since::parse(&since.value).map_err(|text| file.error_at(since, format!("since {text}")))?,
         None => Since::Now,
     };
     if let Some(ids) = &written.authserv_ids
         && !ids.value.is_empty()
         && !matches!(written.provider, Provider::Own | Provider::Auto)
     {
-        return Err(config.error_at(ids, "authserv_ids is for provider = \"own\""));
+        return Err(file.error_at(ids, "authserv_ids is for provider = \"own\""));
     }
     Ok(InboxConfig {
         name: written.name.clone(),
         source,
         since,
         unknown: written.unknown,
-        after: after_delivery(config, written, &folder)?,
+        after: after_delivery(file, written, &folder)?,
         folder,
         poll_interval: match &written.poll_interval {
             Some(interval) if interval.value.0 < SHORTEST_POLL => {
-                return Err(config.error_at(interval, "poll_interval is at least 1s"));
+                return Err(file.error_at(interval, "poll_interval is at least 1s"));
             }
             interval => interval.as_ref().map_or(DEFAULT_POLL_INTERVAL, |interval| interval.value.0),
         },
@@ -273,13 +274,13 @@ pub(super) fn read(config: &Config, table: &Located<InboxTable>) -> Result<Inbox
     })
 }
 
-fn after_delivery(config: &Config, written: &InboxTable, folder: &str) -> Result<AfterDelivery, ConfigError> {
+fn after_delivery(file: &Source, written: &InboxTable, folder: &str) -> Result<AfterDelivery, ConfigError> {
     match (&written.move_to, written.delete_after_delivery) {
         (Some(move_to), true) => {
-            Err(config.error_at(move_to, "move_to and delete_after_delivery: a message can only go one way"))
+            Err(file.error_at(move_to, "move_to and delete_after_delivery: a message can only go one way"))
         }
         (Some(move_to), false) if !is_folder(&move_to.value) || move_to.value == folder => {
-            Err(config.error_at(move_to, "move_to must be another folder"))
+            Err(file.error_at(move_to, "move_to must be another folder"))
         }
         (Some(move_to), false) => Ok(AfterDelivery::MoveTo(move_to.value.clone())),
         (None, true) => Ok(AfterDelivery::Delete { expunge: written.expunge_deleted }),
@@ -288,28 +289,28 @@ fn after_delivery(config: &Config, written: &InboxTable, folder: &str) -> Result
     }
 }
 
-fn read_imap(config: &Config, table: &Located<InboxTable>) -> Result<ImapConfig, ConfigError> {
+fn read_imap(file: &Source, table: &Located<InboxTable>) -> Result<ImapConfig, ConfigError> {
     let written = &table.value;
-    let missing = |key: &str| config.error_at(table, format!("the inbox \"{}\" has no {key}", written.name.value));
+    let missing = |key: &str| file.error_at(table, format!("the inbox \"{}\" has no {key}", written.name.value));
     let host = written.host.as_ref().ok_or_else(|| missing("host"))?;
     let user = written.user.as_ref().ok_or_else(|| missing("user"))?;
     let password_file = written.password_file.as_ref().ok_or_else(|| missing("password_file"))?;
     if user.value.is_empty() || user.value.contains(char::is_control) {
-        return Err(config.error_at(user, "user is not a valid name"));
+        return Err(file.error_at(user, "user is not a valid name"));
     }
     let is_odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '/' | '@');
     if host.value.is_empty() || host.value.contains(is_odd) {
-        return Err(config.error_at(host, format!("host \"{}\" is not a valid name or address", host.value)));
+        return Err(file.error_at(host, format!("host \"{}\" is not a valid name or address", host.value)));
     }
-    let security = security(config, written, host)?;
+    let security = security(file, written, host)?;
     let default_port = if security == ImapSecurity::Tls { 993 } else { 143 };
     let port = match &written.port {
-        Some(port) if port.value == 0 => return Err(config.error_at(port, "port 0 is not a valid port")),
+        Some(port) if port.value == 0 => return Err(file.error_at(port, "port 0 is not a valid port")),
         port => port.as_ref().map_or(default_port, |port| port.value),
     };
     let idle_timeout = match &written.idle_timeout {
         Some(idle) if !(IDLE_BOUNDS.0..=IDLE_BOUNDS.1).contains(&idle.value.0) => {
-            return Err(config.error_at(idle, "idle_timeout is from 5s to 29m (RFC 2177)"));
+            return Err(file.error_at(idle, "idle_timeout is from 5s to 29m (RFC 2177)"));
         }
         idle => idle.as_ref().map_or(DEFAULT_IDLE_TIMEOUT, |idle| idle.value.0),
     };
@@ -324,14 +325,13 @@ fn read_imap(config: &Config, table: &Located<InboxTable>) -> Result<ImapConfig,
     })
 }
 
-fn security(config: &Config, written: &InboxTable, host: &Located<String>) -> Result<ImapSecurity, ConfigError> {
+fn security(file: &Source, written: &InboxTable, host: &Located<String>) -> Result<ImapSecurity, ConfigError> {
     let start_tls = written.start_tls.as_ref().filter(|start_tls| start_tls.value);
     // STARTTLS alone means that TLS does not come first.
     let ssl = written.ssl.as_ref().map_or(start_tls.is_none(), |ssl| ssl.value);
     match (ssl, start_tls) {
         (true, Some(start_tls)) => {
-            Err(config
-                .error_at(start_tls, "ssl and start_tls: TLS begins either at once (port 993) or later (port 143)"))
+            Err(file.error_at(start_tls, "ssl and start_tls: TLS begins either at once (port 993) or later (port 143)"))
         }
         (true, None) => Ok(ImapSecurity::Tls),
         (false, Some(_)) => Ok(ImapSecurity::StartTls),
@@ -340,8 +340,8 @@ fn security(config: &Config, written: &InboxTable, host: &Located<String>) -> Re
             let text =
                 "ssl = false without start_tls = true would send the password in plain text: only to this host itself";
             Err(match &written.ssl {
-                Some(ssl) => config.error_at(ssl, text),
-                None => config.error_at(host, text),
+                Some(ssl) => file.error_at(ssl, text),
+                None => file.error_at(host, text),
             })
         }
     }

@@ -114,7 +114,7 @@ impl Config {
         let config = toml::from_str::<Self>(text).map_err(|error| source.syntax_error(&error))?;
         let mut config = Self { source, ..config };
         config.inboxes =
-            config.inbox_tables.iter().map(|table| inbox::read(&config, table)).collect::<Result<_, _>>()?;
+            config.inbox_tables.iter().map(|table| inbox::read(&config.source, table)).collect::<Result<_, _>>()?;
         config.check()?;
         Ok(config)
     }
@@ -129,7 +129,7 @@ impl Config {
 
     /// An error that shows where `at` stands in the file.
     pub fn error_at<T>(&self, at: &Located<T>, message: impl Into<String>) -> ConfigError {
-        self.source.error(Some(at.span.clone()), message)
+        self.source.error_at(at, message)
     }
 
     /// An error that no single place in the file shows.

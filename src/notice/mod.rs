@@ -5,6 +5,7 @@
 
 mod canonical;
 mod policy;
+mod rejected;
 mod render;
 mod submit;
 
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use canonical::canonical_sender;
 pub use policy::Withheld;
+pub use rejected::Rejected;
 
 use self::canonical::canonical_address;
 use self::render::{Mailer, Templates};
@@ -24,14 +26,11 @@ use self::submit::LocalMta;
 use crate::auth::{Authentication, ProvenEnvelopeSender};
 use crate::config::{Config, ConfigError, NoticeConfig};
 use crate::crash_point::crash_point;
-use crate::event_id::EventId;
 use crate::ledger::{DeliveryLog, NoticeRequest, Reservation};
-use crate::mail::{Envelope, Message, Recipient, canonical_domain};
-use crate::route::Routes;
-use crate::screen::Findings;
+use crate::mail::canonical_domain;
 use crate::state_dir::StateError;
 use crate::trail::Step;
-use crate::verdict::{Deferral, Rejection};
+use crate::verdict::Deferral;
 
 /// What became of a notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,25 +57,6 @@ impl fmt::Display for NoticeOutcome {
             Self::Withheld(why) => write!(f, "withheld: {why}"),
         }
     }
-}
-
-/// A message that nobody takes, for one recipient.
-#[derive(Clone, Copy, Debug)]
-pub struct Rejected<'a> {
-    /// The event's id: a second try must not write a second notice.
-    pub id: &'a EventId,
-    /// What the MTA said.
-    pub envelope: &'a Envelope,
-    /// What came in.
-    pub message: &'a Message,
-    /// For whom it was.
-    pub recipient: &'a Recipient,
-    /// Why nobody takes it.
-    pub rejection: &'a Rejection,
-    /// Whether a machine made it, or a filter marked it, also where such mail is configured to be delivered.
-    pub findings: &'a Findings,
-    /// Our own addresses, which are never written to.
-    pub routes: &'a Routes,
 }
 
 /// Whether a notice would go out, for `explain`.

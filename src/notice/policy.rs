@@ -6,7 +6,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use super::{Rejected, canonical_sender};
+use super::canonical::canonical_sender;
+use super::rejected::Rejected;
 use crate::auth::{Authentication, ProvenEnvelopeSender};
 use crate::mail::{Address, InMailbox, Message, Recipient, Sender};
 use crate::screen::marks;

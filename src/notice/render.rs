@@ -10,8 +10,8 @@ use mail_builder::headers::message_id::MessageId;
 use mail_builder::headers::raw::Raw;
 use mail_builder::mime::{BodyPart, MimePart};
 
-use super::Rejected;
 use super::policy::MARK;
+use super::rejected::Rejected;
 use crate::auth::ProvenEnvelopeSender;
 use crate::event_id::EventId;
 use crate::mail::{Address, Message};
