@@ -52,7 +52,7 @@ pub(super) fn write(origin: &Origin) -> Option<InMailboxFile> {
     })
 }
 
-/// What [`write`] wrote.
+/// What [`write()`] wrote.
 pub(super) fn read(file: Option<InMailboxFile>) -> Origin {
     let Some(file) = file else { return Origin::Smtp };
     let ItemFile::Uid { validity, uid } = file.item;

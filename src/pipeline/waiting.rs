@@ -62,7 +62,7 @@ impl Engine {
     }
 
     /// One round: hands over the copies that wait, the oldest first, one at a time, until they are through or
-    /// [`FAILURES_A_ROUND`] in a row have failed.
+    /// three in a row have failed.
     ///
     /// # Errors
     /// The held copies cannot be read or removed.

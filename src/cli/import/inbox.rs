@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::output::quoted;
-use super::{Origin, Section};
+use super::imported::{Origin, Section};
+use super::toml_string::quoted;
 use crate::config::Config;
 
 /// An `[[inbox]]` of the output, with what to look at.
@@ -58,7 +58,7 @@ pub(super) fn inbox(origin: Origin, section: &Section) -> Result<Inbox, String> 
     let user =
         section.text("user").or_else(|| section.text("email")).ok_or("the file names no user that can be read")?;
     let mut notes = Vec::new();
-    let is_true = |key: &str, default: bool| section.value(key).map_or(default, super::Value::is_true);
+    let is_true = |key: &str, default: bool| section.value(key).map_or(default, super::imported::Value::is_true);
     let ssl = match section.text("ssl") {
         None | Some("true" | "false") => is_true("ssl", defaults.ssl),
         Some(_) => {

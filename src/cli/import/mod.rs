@@ -4,15 +4,19 @@
 //! It reads one file and writes to standard output. It never prints a password or a token, and it runs no Ruby: what
 //! only Ruby could tell is named as not understood.
 
+mod imported;
 mod inbox;
 mod meaning;
 mod output;
 mod ruby;
+mod toml_string;
 mod yaml;
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+
+use imported::{Imported, Refused};
 
 use super::output::{FAILED, USAGE, print_error, say};
 
@@ -22,94 +26,6 @@ pub(super) struct Options {
     /// gitlab.yml, gitlab.rb or mail_room.yml; told apart by what is in it.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-}
-
-/// What the file is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
-    GitlabRb,
-    GitlabYml,
-    MailRoomYml,
-}
-
-/// Which of GitLab's two mailboxes; the names are those of its API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    IncomingEmail,
-    ServiceDeskEmail,
-}
-
-impl Kind {
-    const ALL: [Self; 2] = [Self::IncomingEmail, Self::ServiceDeskEmail];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::IncomingEmail => "incoming_email",
-            Self::ServiceDeskEmail => "service_desk_email",
-        }
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-}
-
-/// A value as far as it can be read without running Ruby.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Value {
-    /// A literal.
-    Text(String),
-    /// What only Ruby or ERB could tell: the source text.
-    Unread(String),
-}
-
-impl Value {
-    fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Unread(_) => None,
-        }
-    }
-
-    fn is_true(&self) -> bool {
-        matches!(self.text(), Some("true" | "yes" | "on"))
-    }
-}
-
-/// One setting, by GitLab's name for it and by the name that it has in the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Setting {
-    key: String,
-    shown: String,
-    value: Value,
-}
-
-/// What the file says of one mailbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Section {
-    kind: Kind,
-    settings: Vec<Setting>,
-}
-
-impl Section {
-    fn value(&self, key: &str) -> Option<&Value> {
-        self.settings.iter().rfind(|setting| setting.key == key).map(|setting| &setting.value)
-    }
-
-    fn text(&self, key: &str) -> Option<&str> {
-        self.value(key).and_then(Value::text).filter(|text| !text.is_empty())
-    }
-}
-
-/// All that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Imported {
-    origin: Origin,
-    sections: Vec<Section>,
-    /// Where GitLab is, as far as the file says it apart from the mailboxes.
-    gitlab_url: Option<String>,
-    /// What was left out, and why.
-    notes: Vec<String>,
 }
 
 /// Imports and gives the exit status.
@@ -135,15 +51,6 @@ pub(super) fn run(options: &Options) -> u8 {
             FAILED
         }
     }
-}
-
-/// Why nothing is printed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Refused {
-    /// The file is none of the three.
-    NotKnown(String),
-    /// It is, but no mailbox comes of it.
-    NothingToImport(String),
 }
 
 fn convert(path: &Path, text: &str) -> Result<String, Refused> {

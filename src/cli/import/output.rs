@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use super::imported::{Imported, Kind, Origin, Refused, Section, Setting};
 use super::inbox::{Inbox, inbox};
 use super::meaning::{Meaning, is_of_inbox, is_secret, meaning};
-use super::{Imported, Kind, Origin, Refused, Section, Setting};
+use super::toml_string::quoted;
 
 /// A mailbox that goes into the output.
 struct Mailbox<'a> {
@@ -83,7 +84,8 @@ pub(super) fn write(path: &Path, imported: &Imported) -> Result<String, Refused>
 }
 
 fn mailbox<'a>(imported: &'a Imported, section: &'a Section) -> Result<Mailbox<'a>, String> {
-    if imported.origin != Origin::MailRoomYml && !section.value("enabled").is_some_and(super::Value::is_true) {
+    if imported.origin != Origin::MailRoomYml && !section.value("enabled").is_some_and(super::imported::Value::is_true)
+    {
         return Err("it is not enabled".to_owned());
     }
     let (address, doubt) = match (section.text("address"), imported.origin) {
@@ -218,10 +220,6 @@ fn list(text: &mut String, title: &str, lines: &[String]) {
     for line in lines {
         let _ = writeln!(text, "#   {}", printable(line));
     }
-}
-
-pub(super) fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
 }
 
 /// A comment ends with its line.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Imported, Kind, Origin, Section, Setting, Value};
+use super::imported::{Imported, Kind, Origin, Section, Setting, Value};
 
 #[allow(clippy::unwrap_used, reason = "a constant pattern, compiled in the tests")]
 static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {

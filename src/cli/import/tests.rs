@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::imported::*;
 use super::*;
 use crate::config::{ActionSet, ActionsConfig, Config};
 use crate::route::Routes;

@@ -3,7 +3,7 @@
 use yaml_rust2::yaml::Hash;
 use yaml_rust2::{Yaml, YamlLoader};
 
-use super::{Imported, Kind, Origin, Section, Setting, Value};
+use super::imported::{Imported, Kind, Origin, Section, Setting, Value};
 
 /// Stands where an ERB expression was; no text of a real file.
 const ERB: &str = "mailhatch-erb-";
