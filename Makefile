@@ -7,6 +7,7 @@ CARGO ?= cargo
 help:
 	@echo "make demo    the main job with nothing set up"
 	@echo "make test    all tests, with a real Postfix"
+	@echo "make test-apps  real applications (Redmine, Request Tracker, Action Mailbox) behind a real Postfix"
 	@echo "make test-extending  follows docs/extending.md in a copy of the source"
 	@echo "make lint    fmt, clippy, rustdoc, cargo deny"
 	@echo "make bench   what a message costs, beside the floor and the peers"
@@ -41,6 +42,7 @@ lint:
 	$(CARGO) deny --log-level error check bans licenses sources
 
 include packaging/packaging.mk
+include tests/apps/apps.mk
 include tests/faults/faults.mk
 include tests/memory/memory.mk
 include tests/powercut/powercut.mk

@@ -167,17 +167,18 @@ impl Engine {
                 // The application has it, so the answer is 250 whatever the ledger says: 451 would double it.
                 let claim = claim.take().ok_or_else(Deferral::internal_error)?;
                 let recorded = timeout(RECORDING_WAIT, self.log.finish(claim));
-                let unrecorded = match self.telemetry.timed(TimedStep::Ledger, recorded).await {
+                let recorded = match self.telemetry.timed(TimedStep::Ledger, recorded).await {
                     Ok(Ok(finished)) => {
                         outcome.effects.shared = finished.shared;
-                        outcome.effects.warning = finished.warning;
-                        None
+                        Ok(finished.warning)
                     }
-                    Ok(Err(error)) => Some(format!("delivered, but not recorded: {error}")),
-                    Err(_) => Some("delivered, but not recorded yet: the disk does not answer".to_owned()),
+                    Ok(Err(error)) => Err(format!("delivered, but not recorded: {error}")),
+                    Err(_) => Err("delivered, but not recorded yet: the disk does not answer".to_owned()),
                 };
-                outcome.effects.unrecorded = unrecorded.is_some();
-                outcome.effects.warning = unrecorded.or(outcome.effects.warning.take());
+                outcome.effects.unrecorded = recorded.is_err();
+                let of_the_ledger = recorded.unwrap_or_else(Some);
+                let warnings: Vec<String> = of_the_ledger.into_iter().chain(outcome.effects.warning.take()).collect();
+                outcome.effects.warning = (!warnings.is_empty()).then(|| warnings.join("; "));
                 crash_point("delivery-recorded");
                 Ok(Verdict::Delivered)
             }

@@ -9,15 +9,19 @@ STATE = ENV.fetch('STATE')
 class Application < Rails::Application
   config.load_defaults 6.1
   config.root = STATE
-  config.eager_load = false
+  config.cache_classes = true
+  config.eager_load = true
   config.consider_all_requests_local = false
   config.secret_key_base = 'x' * 64
   config.hosts.clear
-  config.logger = Logger.new($stdout, level: :warn)
+  config.logger = Logger.new($stdout)
+  config.log_level = :warn
   config.active_storage.service_configurations = { 'local' => { 'service' => 'Disk', 'root' => "#{STATE}/mails" } }
   config.active_storage.service = :local
   config.active_storage.queues.analysis = :default
   config.active_job.queue_adapter = :inline
+  # Thirty days later is a job that this queue does not take.
+  config.action_mailbox.incinerate = false
   config.action_mailbox.ingress = :relay unless ENV['WITHOUT_INGRESS']
 end
 

@@ -10,6 +10,7 @@
 CACHE=${MAILHATCH_PACKAGING_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mailhatch-packaging}
 SUITE=bookworm
 MIRROR=${MAILHATCH_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+APPS_ROOT=${APPS_ROOT:-/var/tmp/mailhatch-apps}
 ROOT_INIT='' ROOT_UNSHARE=''
 
 make_root() {

@@ -1,6 +1,9 @@
 //! Every verdict of the contract's table, by LMTP and by pipe.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
+use crate::support::http_server::{HttpServer, Reply};
 use crate::support::needs;
 use crate::support::wait::wait_for;
 
@@ -225,4 +228,42 @@ fn a_released_copy_goes_through_the_pipeline_again() {
     assert!(place.held().is_empty());
     let event = place.path().join("spool").join(&place.spooled()[0]);
     assert_eq!(std::fs::read(event.join("message.eml")).unwrap(), mail);
+}
+
+#[test]
+fn what_the_application_is_unsure_of_stands_in_the_log() {
+    let rows: &[(&str, &str, &[Reply], &str)] = &[
+        (
+            "Action Mailbox after a fault",
+            "action-mailbox",
+            &[Reply::new(500, "text/plain", ""), Reply::Kept(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())],
+            "verdict=delivered .* warning=.*route_later",
+        ),
+        (
+            "Request Tracker's no",
+            "request-tracker",
+            &[Reply::new(200, "text/plain", "not ok - operation unsuccessful\n")],
+            "verdict=ignored reason=app-drop .* warning=.*look at its log",
+        ),
+    ];
+    for (name, kind, replies, logged) in rows {
+        let (replies, asked) = (replies.to_vec(), AtomicUsize::new(0));
+        let last = replies.len() - 1;
+        let server = HttpServer::tcp(move |_| replies[asked.fetch_add(1, Ordering::SeqCst).min(last)].clone());
+        let place = Place::new("");
+        place.write_secret("secret", "open sesame");
+        let secret = if *kind == "action-mailbox" { "secret_file = \"{dir}/secret\"\n" } else { "" };
+        place.configure(&format!(
+            "{BASE}[[mailbox]]\nname = \"support\"\naddress = \"support@example.com\"\nkey = \"General\"\napp = \"app\"\n\
+             [[app]]\nname = \"app\"\nkind = \"{kind}\"\nurl = \"{}\"\n{secret}",
+            server.url()
+        ));
+        let service = Service::start_in(place, &[]);
+        for _ in 0..=last {
+            service.lmtp().send(JANE, &["support@example.com"], &message("", "hi"));
+        }
+        let log = service.log();
+        let logged = regex::Regex::new(logged).unwrap();
+        assert!(log.lines().any(|line| logged.is_match(line)), "{name}: {log}");
+    }
 }
