@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::support::postfix::free_port;
-use crate::support::process::Process;
+use crate::support::process::{Process, run};
 use crate::support::wait::wait_for_or;
 
 /// The password of the ingress, and the key of Redmine's web service (`tests/apps/prepare.rb` sets it).
@@ -93,7 +93,7 @@ impl Application {
             // The first answer of a Rails takes longer than its port does.
             let mut ask = Command::new("curl");
             ask.args(["--silent", "--output", "/dev/null", "--max-time", "60", &self.url()]);
-            ask.status().unwrap().success().then_some(())
+            run(&mut ask).status.success().then_some(())
         };
         wait_for_or("the application to answer", answers, || self.log());
         self.process = Some(process);
