@@ -78,7 +78,11 @@ impl ContentDisposition {
     pub fn read(value: &str) -> Self {
         let value = start_of_words(value);
         let (kind, behind) = word(value);
-        let (kind, behind) = if start_of_words(behind).starts_with('=') { ("", value) } else { (kind, behind) };
+        let (kind, behind) = match start_of_words(behind) {
+            rest if kind.is_empty() && !rest.starts_with(';') => value.split_at(value.find(';').unwrap_or(value.len())),
+            rest if rest.starts_with('=') => ("", value),
+            _ => (kind, behind),
+        };
         Self { kind: kind.to_ascii_lowercase(), parameters: parameters::read(behind) }
     }
 
@@ -175,6 +179,7 @@ mod tests {
             ("filename=a", "", false, Some("a")),
             ("; filename=a", "", false, Some("a")),
             ("form-data; name=x", "form-data", true, None),
+            ("=?utf-8?Q?x?=; filename=a", "=?utf-8?q?x?=", true, Some("a")),
             ("", "", false, None),
         ];
         for (value, kind, is_attachment, filename) in rows {

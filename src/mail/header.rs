@@ -5,14 +5,11 @@
 
 use std::borrow::Cow;
 
-use mail_parser::HeaderValue;
-use mail_parser::parsers::MessageStream;
-
 use super::address_list::{self, Listed, NamedAddress};
 use super::charset::{self, Decoded};
 use super::content_type::{ContentDisposition, ContentType};
 use super::transfer::TransferEncoding;
-use super::{encoded_word, ids};
+use super::{date, encoded_word, ids};
 
 /// Header fields that are looked at; what stands behind them is no part of any field.
 pub(super) const MOST_FIELDS: usize = 10_000;
@@ -28,6 +25,14 @@ pub(super) struct FieldSpan {
     pub value_start: usize,
     /// After the line end of the last folded line.
     pub end: usize,
+}
+
+impl FieldSpan {
+    /// Whether parameters stand in its value (RFC 2045 section 5.1, RFC 2183 section 2).
+    fn has_parameters(&self, content: &[u8]) -> bool {
+        let is = |name: &str| content[self.start..self.name_end].eq_ignore_ascii_case(name.as_bytes());
+        is("Content-Type") || is("Content-Disposition")
+    }
 }
 
 /// One header field.
@@ -167,10 +172,7 @@ impl<'m> Field<'m> {
 
     /// The value as a point in time, in RFC 3339; `None` if it is none.
     pub fn date(&self) -> Option<String> {
-        match MessageStream::new(self.line).parse_date() {
-            HeaderValue::DateTime(date) if date.is_valid() => Some(date.to_rfc3339()),
-            _ => None,
-        }
+        date::read(&self.text())
     }
 }
 
@@ -188,7 +190,7 @@ pub(super) struct Header {
 ///
 /// Tolerated, because senders do it and the applications behind us read it: a byte order mark, blank lines before the
 /// first field, an mbox `From ` line, LF alone as the line end (CR alone where there is no LF), blanks before the colon,
-/// and a line that is no field between two that are.
+/// parameters that are folded without a blank, and a line that is not a field between two that are.
 pub(super) fn split(content: &[u8]) -> Header {
     let mut header = Header::default();
     let end_of_line = if content.contains(&b'\n') { b'\n' } else { b'\r' };
@@ -213,7 +215,13 @@ pub(super) fn split(content: &[u8]) -> Header {
             _ => {
                 let name = split_name(line);
                 header.is_truncated |= name.is_some() && header.fields.len() == MOST_FIELDS;
-                if let Some((name_end, value_start)) = name.filter(|_| !header.is_truncated) {
+                if name.is_none() && is_parameter(line) {
+                    // `boundary=b`, folded without a blank.
+                    let list = |last: &&mut FieldSpan| last.end == position && last.has_parameters(content);
+                    if let Some(last) = header.fields.last_mut().filter(list) {
+                        last.end = line_end;
+                    }
+                } else if let Some((name_end, value_start)) = name.filter(|_| !header.is_truncated) {
                     header.fields.push(FieldSpan {
                         start: position,
                         name_end: position + name_end,
@@ -236,6 +244,12 @@ pub(super) fn split_name(line: &[u8]) -> Option<(usize, usize)> {
     let name_end = line[..colon].trim_ascii_end().len();
     let is_name = name_end > 0 && line[..name_end].iter().all(|b| (33..=126).contains(b));
     is_name.then_some((name_end, colon + 1))
+}
+
+/// Whether a line looks like `charset=utf-8`.
+pub(super) fn is_parameter(line: &[u8]) -> bool {
+    let name = line.iter().take_while(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'*')).count();
+    name > 0 && line.get(name) == Some(&b'=')
 }
 
 fn skip_preamble(content: &[u8]) -> usize {

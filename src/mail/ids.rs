@@ -26,7 +26,10 @@ fn bracketed(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     let (before, behind) = text.split_once('<').unwrap_or((text, ""));
     let opened = behind.split('<').map(|piece| match piece.split_once('>') {
         Some((inside, _)) => without_blanks(inside),
-        None => Cow::Borrowed(piece.split_ascii_whitespace().next().unwrap_or_default().trim_end_matches([',', ';'])),
+        None => {
+            let word = piece.split_ascii_whitespace().next().unwrap_or_default().trim_end_matches([',', ';']);
+            Cow::Borrowed(if word.contains('@') { word } else { "" })
+        }
     });
     let unopened = before.split_once('>').and_then(|(before, _)| before.split_ascii_whitespace().next_back());
     unopened.map(Cow::Borrowed).into_iter().chain(opened).filter(|id| !id.is_empty())
@@ -78,6 +81,7 @@ mod tests {
             ("a phrase alone", "Message from Jane Doe of Tuesday", &[]),
             ("a phrase with an address alone", "jane@example.org's message of Tuesday", &[]),
             ("a bracket that does not close", "<a@h b <c@h>", &["a@h", "c@h"]),
+            ("a bracket that does not close, and what is not an id", "<a@h> <broken", &["a@h"]),
             ("a bracket that does not open", "a@h>", &["a@h"]),
             ("a bracket that does not open, and one that does", "a@h> <b@h>", &["a@h", "b@h"]),
             ("empty brackets", "<> <a@h>", &["a@h"]),

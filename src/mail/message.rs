@@ -177,6 +177,12 @@ mod tests {
             ("blank lines first", b"\r\n\r\nA: 1\r\n\r\nbody", &[("A", "1")], "body"),
             ("mbox line first", b"From a@b Mon\r\nA: 1\r\n\r\nbody", &[("A", "1")], "body"),
             ("garbage between", b"A: 1\r\nno field\r\n folded garbage\r\nB: 2\r\n\r\n", &[("A", "1"), ("B", "2")], ""),
+            (
+                "parameters folded without a blank",
+                b"Content-Type: a/b;\r\nc=d\r\ne*=f\r\n g\r\nB: 2\r\nc=d\r\n\r\nbody",
+                &[("Content-Type", "a/b;c=de*=f g"), ("B", "2")],
+                "body",
+            ),
             ("no header", b"\r\nhello there\r\n", &[], "hello there\r\n"),
             ("no end of the header", b"A: 1\r\nB: 2", &[("A", "1"), ("B", "2")], ""),
             ("empty message", b"", &[], ""),

@@ -9,6 +9,7 @@ mod address_list;
 mod charset;
 mod content;
 mod content_type;
+mod date;
 mod domain;
 mod encoded_word;
 mod envelope;

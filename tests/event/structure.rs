@@ -167,6 +167,20 @@ fn what_is_missing_costs_nothing_else() {
             None,
             &[],
         ),
+        (
+            "no blank before a folded parameter of the message",
+            "Content-Type: multipart/mixed;\nboundary=b\n\n--b\n\none\n--b\nPDF\n--b--\n",
+            Some("one"),
+            None,
+            &["a.pdf application/pdf 10"],
+        ),
+        (
+            "a blank at the end of the boundary",
+            "Content-Type: multipart/mixed; boundary=\"b \"\n\n--b \n\none\n--b \nPDF\n--b --\n",
+            Some("one"),
+            None,
+            &["a.pdf application/pdf 10"],
+        ),
         ("no header but a type", "Content-Type: text/html\n\n<p>one", Some("one"), Some("<p>one"), &[]),
         ("no subtype", "Content-Type: text\n\none\n", Some("one"), None, &[]),
         (
@@ -305,6 +319,13 @@ fn each_part_is_for_what_rfc_8621_says() {
             Some("one"),
             Some("<p>one"),
             &[],
+        ),
+        (
+            "a disposition that cannot be read is that of an attachment (RFC 2183 section 2.8)",
+            "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b\nContent-Disposition: =?utf-8?Q?any?=\n\ntwo\n--b--\n",
+            Some("one"),
+            None,
+            &["- text/plain 3"],
         ),
         (
             "an invitation beside both forms",

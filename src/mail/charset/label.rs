@@ -107,12 +107,50 @@ impl Charset {
 
 /// UTF-8 is the one charset in which U+FFFD may have been written by the sender.
 pub(super) fn read_utf_8(octets: &[u8]) -> Read<'_> {
+    let octets = without_surrogates(octets);
     let (mut broken, mut foreign) = (0, 0);
     for chunk in octets.utf8_chunks() {
         foreign += foreign_in(chunk.valid());
         broken += usize::from(!chunk.invalid().is_empty());
     }
-    Read { text: String::from_utf8_lossy(octets), broken, foreign }
+    let text = match octets {
+        Cow::Borrowed(octets) => String::from_utf8_lossy(octets),
+        Cow::Owned(octets) => Cow::Owned(String::from_utf8_lossy(&octets).into_owned()),
+    };
+    Read { text, broken, foreign }
+}
+
+/// UTF-8 with the character that each pair of surrogates stands for (CESU-8, Unicode Technical Report 26), which Java and
+/// some databases write for an emoji; of a surrogate alone one octet that is broken.
+fn without_surrogates(octets: &[u8]) -> Cow<'_, [u8]> {
+    let unit = |octets: &[u8]| match octets {
+        [0xed, high @ 0xa0..=0xbf, low @ 0x80..=0xbf, ..] => {
+            Some(0xd000 | u16::from(high & 0x3f) << 6 | u16::from(low & 0x3f))
+        }
+        _ => None,
+    };
+    let mut places = memchr::memchr_iter(0xed, octets).filter(|&place| unit(&octets[place..]).is_some()).peekable();
+    if places.peek().is_none() {
+        return Cow::Borrowed(octets);
+    }
+    let (mut read, mut copied) = (Vec::with_capacity(octets.len()), 0);
+    for place in places {
+        if place < copied {
+            continue;
+        }
+        read.extend_from_slice(&octets[copied..place]);
+        copied = place + 3;
+        let units = [unit(&octets[place..]), unit(&octets[copied..])];
+        match char::decode_utf16(units.into_iter().flatten()).next() {
+            Some(Ok(character)) => {
+                read.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                copied += 3;
+            }
+            _ => read.push(0xed),
+        }
+    }
+    read.extend_from_slice(&octets[copied..]);
+    Cow::Owned(read)
 }
 
 fn read_owned<'a>(octets: &[u8], encoding: &'static Encoding) -> Read<'a> {

@@ -37,6 +37,9 @@ const DETECTED: usize = 64 * 1024;
 /// charset is believed in spite of it: a text with a broken character is not to become another script.
 const READ_FOR_EACH_BROKEN: usize = 4;
 
+/// The same of UTF-8: its sequences are hardly ever found in a text of another charset.
+const UTF_8_FOR_EACH_BROKEN: usize = 1;
+
 /// Reads octets whose charset may be declared by a label of RFC 2978 or of any mail program.
 pub fn decode<'a>(octets: &'a [u8], label: Option<&str>) -> Decoded<'a> {
     if let Some((encoding, mark)) = Encoding::for_bom(octets)
@@ -72,7 +75,7 @@ fn whole(text: Cow<'_, str>) -> Decoded<'_> {
 fn decode_detected(octets: &[u8]) -> Decoded<'_> {
     match std::str::from_utf8(octets) {
         Ok(text) => whole(Cow::Borrowed(text)),
-        Err(_) => better_of(label::read_utf_8(octets), octets),
+        Err(_) => better_of(label::read_utf_8(octets), UTF_8_FOR_EACH_BROKEN, octets),
     }
 }
 
@@ -89,14 +92,14 @@ fn decode_declared(octets: &[u8], charset: Charset) -> Decoded<'_> {
         // Seven bits with a broken escape sequence: nothing else knows them better.
         Ok(_) => Decoded { text: read.text, is_whole: false },
         Err(_) if charset.is_utf_16() && octets.contains(&0) => Decoded { text: read.text, is_whole: false },
-        Err(_) => better_of(read, octets),
+        Err(_) => better_of(read, READ_FOR_EACH_BROKEN, octets),
     }
 }
 
 /// What was read, unless it is broken throughout and the detector knows better.
-fn better_of<'a>(read: label::Read<'a>, octets: &'a [u8]) -> Decoded<'a> {
-    if read.broken.saturating_mul(READ_FOR_EACH_BROKEN) <= read.foreign {
-        return Decoded { text: read.text, is_whole: false };
+fn better_of<'a>(read: label::Read<'a>, for_each_broken: usize, octets: &'a [u8]) -> Decoded<'a> {
+    if read.broken.saturating_mul(for_each_broken) <= read.foreign {
+        return Decoded { is_whole: read.broken == 0, text: read.text };
     }
     let detected = Charset::Standard(detect(octets)).read(octets);
     match detected.broken < read.broken {
@@ -176,6 +179,36 @@ mod tests {
                 Some("utf-8"),
                 "Größe äö\u{fffd} x",
                 false,
+            ),
+            (
+                "utf-8 with as many broken characters as others",
+                b"Gr\xc3\xb6\xc3\x9fe\xe9 \xc3".to_vec(),
+                Some("utf-8"),
+                "Größe\u{fffd} \u{fffd}",
+                false,
+            ),
+            ("an emoji in two surrogates", b"\xed\xa0\xbd\xed\xb8\x80!".to_vec(), Some("utf-8"), "😀!", true),
+            ("surrogates undeclared", b"a \xed\xa0\xbd\xed\xb8\x80".to_vec(), None, "a 😀", true),
+            (
+                "a surrogate alone",
+                b"\xc3\xa4\xed\xa0\xbd \xed\xb8\x80\xc3\xa4".to_vec(),
+                Some("utf-8"),
+                "ä\u{fffd} \u{fffd}ä",
+                false,
+            ),
+            (
+                "gb2312 called utf-8",
+                b"\xb4\xf2\xd3\xa1\xbb\xfa\xbb\xb5\xc1\xcb".to_vec(),
+                Some("utf-8"),
+                "打印机坏了",
+                true,
+            ),
+            (
+                "windows-1251 called utf-8",
+                b"\xcf\xf0\xe8\xe2\xe5\xf2, \xea\xe0\xea \xe4\xe5\xeb\xe0?".to_vec(),
+                Some("utf-8"),
+                "Привет, как дела?",
+                true,
             ),
         ];
         for (name, octets, label, text, is_whole) in rows {

@@ -10,7 +10,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::super::content_type::{ContentDisposition, ContentType};
-use super::super::header::{Field, FieldSpan, Header, split_name};
+use super::super::header::{Field, FieldSpan, Header, is_parameter, split_name};
 use super::super::transfer::TransferEncoding;
 use super::part::Part;
 
@@ -320,7 +320,7 @@ impl<'s> Scan<'s> {
     fn delimiter(&self, start: usize, end: usize) -> Option<Delimiter> {
         let name = self.bytes.get(start..end)?.trim_ascii_end().strip_prefix(b"--")?;
         let depth = |name: &[u8]| self.open.get(name).and_then(|depths| depths.last().copied());
-        let last = || depth(name.strip_suffix(b"--")?).map(|depth| (depth, true));
+        let last = || depth(name.strip_suffix(b"--")?.trim_ascii_end()).map(|depth| (depth, true));
         let (depth, is_last) = depth(name).map(|depth| (depth, false)).or_else(last)?;
         Some(Delimiter { depth, is_last, end })
     }
@@ -335,10 +335,4 @@ fn boundary(content_type: &ContentType) -> Option<Vec<u8>> {
     let boundary = content_type.parameter("boundary").filter(|_| content_type.main_type() == "multipart")?;
     let boundary = boundary.trim_end();
     (!boundary.is_empty()).then(|| boundary.as_bytes().to_vec())
-}
-
-/// Whether a line looks like `charset=utf-8`.
-fn is_parameter(line: &[u8]) -> bool {
-    let name = line.iter().take_while(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'*')).count();
-    name > 0 && line.get(name) == Some(&b'=')
 }
