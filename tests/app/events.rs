@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{KEY, Setup};
-use crate::support::needs;
 use crate::support::parts::corpus;
+use crate::support::{events, needs};
 
 fn spool(parts: &str) -> Setup {
     Setup::new(&format!("kind = \"spool\"\npath = \"DIR\"\nparts = {parts}"), "")
@@ -22,7 +22,9 @@ fn spool(parts: &str) -> Setup {
 
 async fn written(setup: &Setup, event: &Event) -> String {
     setup.app().hand_over(event).await.expect("delivered");
-    fs::read_to_string(setup.directory.path().join(event.id.as_str()).join("event.json")).unwrap()
+    let directory = setup.directory.path().join(event.id.as_str());
+    events::read(&directory);
+    fs::read_to_string(directory.join("event.json")).unwrap()
 }
 
 async fn message_of(parts: &str, message: impl Into<bytes::Bytes>) -> Value {
@@ -281,7 +283,7 @@ async fn is_written(setup: &Setup, message: Vec<u8>) -> bool {
 #[test]
 fn any_bytes_are_an_event() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let setup = spool("[\"body\", \"attachments\", \"raw\"]");
+    let setup = spool("[\"body\", \"attachments\", \"reply\", \"raw\"]");
     let splice = (0..MIXED.len(), 0..40_usize, proptest::collection::vec(any::<u8>(), 0..20));
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) };
     proptest!(config, |(splices in proptest::collection::vec(splice, 1..6))| {
@@ -298,7 +300,7 @@ fn any_bytes_are_an_event() {
 #[needs(corpus)]
 #[tokio::test]
 async fn every_mail_of_the_corpus_is_an_event() {
-    let setup = spool("[\"body\", \"attachments\", \"raw\"]");
+    let setup = spool("[\"body\", \"attachments\", \"reply\", \"raw\"]");
     let mut folders = vec![corpus().join("mail")];
     let mut mails = 0;
     while let Some(folder) = folders.pop() {

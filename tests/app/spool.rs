@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mailhatch::app::{Answer, AppError};
 use mailhatch::verdict::Status;
-use serde_json::Value;
 
 use super::{KEY, Setup, reply};
+use crate::support::events;
 
 fn spool(path: &str) -> Setup {
     Setup::new(&format!("kind = \"spool\"\npath = \"{path}\""), "")
@@ -30,8 +30,7 @@ async fn an_event_is_a_directory_with_the_message_and_the_event() {
     let base = setup.directory.path();
     assert_eq!(spooled(base), [event.id.as_str()]);
     assert_eq!(fs::read(base.join(event.id.as_str()).join("message.eml")).unwrap(), reply().into_bytes());
-    let json = fs::read(base.join(event.id.as_str()).join("event.json")).unwrap();
-    let json: Value = serde_json::from_slice(&json).unwrap();
+    let json = events::read(&base.join(event.id.as_str()));
     assert_eq!(json["id"], event.id.as_str());
     assert_eq!(json["data"]["message"]["text"], "Yes.\r\n");
 }
@@ -56,8 +55,7 @@ async fn a_reader_never_sees_half_an_event() {
         loop {
             let last = reader_done.load(Ordering::SeqCst);
             for name in spooled(&reader_base) {
-                let json = fs::read(reader_base.join(&name).join("event.json")).unwrap();
-                let json: Value = serde_json::from_slice(&json).unwrap();
+                let json = events::read(&reader_base.join(&name));
                 let message = fs::read(reader_base.join(&name).join("message.eml")).unwrap();
                 assert_eq!(json["id"], name.as_str());
                 assert!(message.ends_with(b"end\r\n"), "{name} is short");

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest;
 use serde_json::{Map, Value, json};
 
+use crate::support::events;
 use crate::support::process::run_with_input;
 
 /// A case of `cases.json`.
@@ -109,8 +110,11 @@ fn delivered(case: &Case, place: &Path) -> Map<String, Value> {
     let out = run(case, place, &["pipe"], case.text("file").unwrap(), case.text("queue_id"));
     let mut came = Map::from_iter([("verdict".to_owned(), json!(verdict(&out)))]);
     for entry in fs::read_dir(place.join("spool")).unwrap() {
-        let Ok(event) = fs::read(entry.unwrap().path().join("event.json")) else { continue };
-        let event: Value = serde_json::from_slice(&event).unwrap();
+        let path = entry.unwrap().path();
+        if !path.join("event.json").exists() {
+            continue;
+        }
+        let event = events::read(&path);
         came.extend(event["data"]["message"].as_object().unwrap().clone());
     }
     if let Some(attachments) = came.get_mut("attachments").and_then(Value::as_array_mut) {

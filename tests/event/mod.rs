@@ -4,12 +4,14 @@ mod addresses;
 mod cases;
 mod charsets;
 mod limits;
+mod schema;
 mod structure;
 
 use mailhatch::config::EventPart;
 use serde_json::Value;
 
 use crate::app::{KEY, Setup};
+use crate::support::events;
 
 /// The event of a message, with everything an event can carry.
 pub fn event(message: impl Into<bytes::Bytes>) -> Value {
@@ -17,7 +19,7 @@ pub fn event(message: impl Into<bytes::Bytes>) -> Value {
     let mut out = Vec::new();
     let parts = [EventPart::Body, EventPart::Attachments, EventPart::Raw];
     setup.event(KEY, message).write_json(&parts, &mut out).unwrap();
-    serde_json::from_slice(&out).unwrap()
+    events::parse(&out)
 }
 
 /// What it says of the message.

@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::servers::{Imap, PASSWORD, USER, wait_for};
 use crate::support::config::{BASE, SPOOL};
+use crate::support::events;
 use crate::support::process::Process;
 use crate::support::service::{MAILHATCH, Place};
 
@@ -108,8 +109,7 @@ impl Site {
             .spooled()
             .iter()
             .map(|id| {
-                let path = self.place.path().join("spool").join(id).join("event.json");
-                let event: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+                let event = events::read(&self.place.path().join("spool").join(id));
                 event["data"]["message"]["subject"].as_str().unwrap_or_default().to_owned()
             })
             .collect();
@@ -119,10 +119,7 @@ impl Site {
 
     /// The keys of the events in the spool, sorted.
     pub fn keys(&self) -> Vec<String> {
-        let event = |id: &String| -> serde_json::Value {
-            let path = self.place.path().join("spool").join(id).join("event.json");
-            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-        };
+        let event = |id: &String| events::read(&self.place.path().join("spool").join(id));
         let spooled = self.place.spooled();
         let mut keys: Vec<_> =
             spooled.iter().map(|id| event(id)["data"]["key"].as_str().unwrap_or_default().to_owned()).collect();

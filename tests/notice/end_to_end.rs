@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::support::events;
 use crate::support::name_server::{NameServer, Zone};
 use crate::support::service::{Place, Service};
 use crate::support::smtp_server::SmtpServer;
@@ -104,8 +105,7 @@ fn the_event_carries_what_is_proven() {
         let reply = send(&service, sender, &format!("incoming+key{number}@mail.example.com"), &message(from, ""));
         assert!(reply.starts_with("250 2.0.0 delivered"), "{name}: {reply}");
         let event = service.place.spooled().into_iter().find(|id| !before.contains(id)).expect("an event");
-        let path = service.place.path().join("spool").join(event).join("event.json");
-        let event: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let event = events::read(&service.place.path().join("spool").join(event));
         let authentication = &event["data"]["authentication"];
         assert_eq!(authentication["spf"], *spf, "{name}: {authentication}");
         assert_eq!(authentication["dmarc"], *dmarc, "{name}: {authentication}");

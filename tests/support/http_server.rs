@@ -21,6 +21,8 @@ use std::thread;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use super::events;
+
 /// A request as it came in.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -339,6 +341,11 @@ impl Drop for HttpServer {
         self.shared.is_ending.store(true, Ordering::SeqCst);
         *self.shared.ended.lock().unwrap() = true;
         self.shared.end.notify_all();
+        if !thread::panicking() {
+            // A body that was too large to keep is empty.
+            let is_event = |request: &&Request| request.headers.contains_key("webhook-id") && !request.body.is_empty();
+            self.requests().iter().filter(is_event).for_each(|request| drop(events::parse(&request.body)));
+        }
         // The listener waits for a connection: the last one is ours.
         match &self.wake {
             Some(Wake::Tcp(address)) => drop(TcpStream::connect(address)),

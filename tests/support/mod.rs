@@ -23,6 +23,7 @@
 //! | mailhatch behind a private Postfix, with a user of its own | [`site`], [`postfix`], [`submission`] |
 //! | an LMTP client; a client for another protocol of lines | [`lmtp_client`], [`dialogue`] |
 //! | the application over HTTP, TLS or a Unix socket | [`http_server`] |
+//! | an event of a spool, or of a webhook's request, held against its schema | [`events`] |
 //! | a name server, an SMTP server | [`name_server`], [`smtp_server`] |
 //! | DKIM signatures, good and bad | [`signer`] |
 //! | Redis and Sentinel, and a network between that can be cut | [`redis`] |
@@ -58,3 +59,4 @@ pub mod submission;
 
 // Mail.
 pub mod bad_messages;
+pub mod events;

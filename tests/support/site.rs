@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use nix::sys::signal::Signal;
 
+use super::events;
 use super::place::MAILHATCH;
 use super::postfix::{Postfix, USER, chown};
 use super::process::{Process, run, succeed};
@@ -197,7 +198,7 @@ impl Site {
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).filter(whole).collect();
         paths.sort();
         let read = |path: &PathBuf| Delivered {
-            event: serde_json::from_slice(&fs::read(path.join("event.json")).unwrap()).unwrap(),
+            event: events::read(path),
             message: fs::read(path.join("message.eml")).unwrap(),
         };
         paths.iter().map(read).collect()
