@@ -14,6 +14,7 @@ help:
 	@echo "make faults  the fault campaign on a real Postfix"
 	@echo "make powercut  what a power cut may leave of the disk, at each point of a run"
 	@echo "make memory  memory under load, and the time for bad input"
+	@echo "make compare-events  the event beside what other parsers of mail say"
 	@echo "make compare-replies  the reply beside what the authors of public test sets expect"
 	@echo "make fuzz    every fuzz target for FUZZ_SECONDS"
 	@echo "make deb     the Debian package; make rpm the other one; make test-packaging installs both"
@@ -43,6 +44,7 @@ lint:
 
 include packaging/packaging.mk
 include tests/apps/apps.mk
+include tests/event/event.mk
 include tests/faults/faults.mk
 include tests/memory/memory.mk
 include tests/powercut/powercut.mk
