@@ -35,6 +35,8 @@ openssl                       openssl         openssl
 postconf                      postfix         postfix
 postfix                       postfix         postfix
 smtp-source                   postfix         postfix
+/usr/lib/python3/dist-packages/psycopg2/__init__.py  python3-psycopg2  postgresql
+pg_createcluster              postgresql      postgresql
 prometheus                    prometheus      prometheus
 promtool                      prometheus      prometheus
 python3                       python3         python3

@@ -4,6 +4,7 @@ mod addresses;
 mod cases;
 mod charsets;
 mod limits;
+mod postgresql;
 mod schema;
 mod structure;
 
