@@ -166,6 +166,7 @@ struct Shared {
     drops_bodies: AtomicBool,
     connections: AtomicUsize,
     unread: Mutex<Vec<usize>>,
+    reads_on: AtomicBool,
     ended: Mutex<bool>,
     end: Condvar,
     is_ending: AtomicBool,
@@ -204,8 +205,8 @@ impl HttpServer {
         Self::start(format!("http://{address}"), None, Some(Wake::Tcp(address)), shared, accept)
     }
 
-    /// Over TCP, with each connection in the hands of `talk`. What still comes after it is counted until the other side closes:
-    /// [`HttpServer::unread`].
+    /// Over TCP, with each connection in the hands of `talk`. What still comes after it is left where it is until
+    /// [`HttpServer::unread`] counts it: whoever sends more than the buffers hold must look for an answer.
     pub fn raw(talk: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
         let address = listener.local_addr().expect("address");
@@ -216,6 +217,9 @@ impl HttpServer {
             thread::spawn(move || {
                 shared.connections.fetch_add(1, Ordering::SeqCst);
                 talk(&mut stream);
+                while !shared.reads_on.load(Ordering::SeqCst) && !shared.is_ending.load(Ordering::SeqCst) {
+                    thread::sleep(std::time::Duration::from_millis(1));
+                }
                 let (mut left, mut buffer) = (0, [0; 64 * 1024]);
                 while let Ok(read @ 1..) = stream.read(&mut buffer) {
                     left += read;
@@ -324,6 +328,7 @@ impl HttpServer {
 
     /// Waits until the other side has closed its first connection; the octets that came on it after all was said.
     pub fn unread(&self) -> usize {
+        self.shared.reads_on.store(true, Ordering::SeqCst);
         let unread = self.shared.unread.lock().unwrap();
         let wait = std::time::Duration::from_secs(60);
         let (unread, _) = self.shared.end.wait_timeout_while(unread, wait, |unread| unread.is_empty()).unwrap();
@@ -364,6 +369,7 @@ impl Shared {
             drops_bodies: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             unread: Mutex::default(),
+            reads_on: AtomicBool::new(false),
             ended: Mutex::default(),
             end: Condvar::new(),
             is_ending: AtomicBool::new(false),
