@@ -84,7 +84,7 @@ impl LogLine {
         for (name, value) in &self.fields {
             object.insert((*name).to_owned(), value.as_str().into());
         }
-        escaped_json(&serde_json::Value::Object(object).to_string())
+        escaped_json(&serde_json::Value::Object(object).to_string()).into_owned()
     }
 
     fn logfmt(&self) -> String {

@@ -20,7 +20,7 @@ use super::event::Event;
 use crate::auth::Authentication;
 use crate::config::EventPart;
 use crate::mail::{self, Address, Encoded, Listed, Message, Mime, NamedAddress, Recipient, Reply};
-use crate::printable::EscapedJson;
+use crate::printable::escaped_json;
 
 /// An event ready to be written, as often as needed.
 pub(super) struct EventJson<'e> {
@@ -54,7 +54,7 @@ impl<'e> EventJson<'e> {
 
     /// Writes it; the same bytes each time.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut serializer = serde_json::Serializer::with_formatter(EscapedJson(out), WithoutNul);
+        let mut serializer = serde_json::Serializer::with_formatter(out, ForEverybody);
         self.body().serialize(&mut serializer).map_err(io::Error::from)
     }
 
@@ -176,10 +176,14 @@ impl Limits {
     }
 }
 
-/// JSON without NUL: PostgreSQL takes none in a text, and a program in C ends it there.
-struct WithoutNul;
+/// JSON without NUL, because PostgreSQL takes none in a text and a program in C ends it there, and without what drives a terminal.
+struct ForEverybody;
 
-impl Formatter for WithoutNul {
+impl Formatter for ForEverybody {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        writer.write_all(escaped_json(fragment).as_bytes())
+    }
+
     fn write_char_escape<W: ?Sized + Write>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
         match escape {
             CharEscape::AsciiControl(0) => Ok(()),
