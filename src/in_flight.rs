@@ -3,7 +3,7 @@
 //! Open file description locks (fcntl_locking(2)) end with the process however it ends, so no lock is ever stale, and
 //! nothing has to be cleaned up after a crash. They are no rows in the database, because a row would outlive a SIGKILL.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -21,13 +21,24 @@ use crate::state_dir::{StateDir, StateError, private_file};
 /// Its name in the state directory.
 const FILE: &str = "claims";
 
-/// What is locked: handing the event over, or sending its notice.
+/// What is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
-    /// Handing it over.
+    /// Handing the event over.
     HandOver,
     /// Sending the notice about it.
     Notice,
+    /// Its held copy: shared by those who have promised it and are not done yet, or of the one who releases it.
+    Held,
+}
+
+/// What one process at a time may change; the others wait for their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// The database of the ledger.
+    Ledger,
+    /// The directory of the held copies.
+    Held,
 }
 
 /// The in-flight locks of one state directory.
@@ -45,9 +56,11 @@ struct State {
     identity: (u64, u64),
     /// A lock does not conflict with another of the same open file, so what this process holds is kept here.
     taken: HashSet<off_t>,
+    /// The same for shared locks, with how many hold one.
+    shared: HashMap<off_t, usize>,
 }
 
-/// Whose turn it is to write to the database; dropped, it is the next one's.
+/// Whose turn it is; dropped, it is the next one's.
 #[derive(Debug)]
 pub struct Turn {
     _lock: TurnLock,
@@ -62,6 +75,13 @@ enum TurnLock {
 /// One lock; dropped, it is free again.
 #[derive(Debug)]
 pub struct InFlightLock {
+    locks: Arc<InFlightLocks>,
+    offset: off_t,
+}
+
+/// One share of a lock; when the last one is dropped, it is free again.
+#[derive(Debug)]
+pub struct SharedLock {
     locks: Arc<InFlightLocks>,
     offset: off_t,
 }
@@ -100,7 +120,26 @@ impl InFlightLocks {
         self.is_byte_taken(offset_of_inbox(name))
     }
 
-    /// Whether anybody has it.
+    /// A share of it, beside others who have one. `None`: somebody has it alone.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn share(self: &Arc<Self>, right: Right, id: &EventId) -> Result<Option<SharedLock>, StateError> {
+        let offset = offset_of(right, id);
+        let mut state = self.state();
+        self.file(&mut state)?;
+        if state.taken.contains(&offset) {
+            return Ok(None);
+        }
+        let first = !state.shared.contains_key(&offset);
+        if first && !self.lock_byte(&state, offset, libc::F_RDLCK)? {
+            return Ok(None);
+        }
+        *state.shared.entry(offset).or_default() += 1;
+        Ok(Some(SharedLock { locks: Arc::clone(self), offset }))
+    }
+
+    /// Whether anybody has it, or a share of it.
     ///
     /// # Errors
     /// The same.
@@ -110,7 +149,7 @@ impl InFlightLocks {
 
     fn is_byte_taken(&self, offset: off_t) -> Result<bool, StateError> {
         let mut state = self.state();
-        if state.taken.contains(&offset) {
+        if state.taken.contains(&offset) || state.shared.contains_key(&offset) {
             return Ok(true);
         }
         let mut lock = byte(offset, libc::F_WRLCK);
@@ -119,20 +158,21 @@ impl InFlightLocks {
         Ok(i32::from(lock.l_type) != libc::F_UNLCK)
     }
 
-    /// The turn to write, or `None` if others have it for longer than `patience`.
+    /// The turn to change something, or `None` if others have it for longer than `patience`.
     ///
-    /// SQLite's own waiting is sleeping and trying again, the longer slept the longer waited: with a slow disk and a dozen
+    /// SQLite's own waiting, for one, is sleeping and trying again, the longer slept the longer waited: with a slow disk and a dozen
     /// processes somebody is always the last. Waiting in the kernel, whoever waits is woken when the lock is free.
     ///
     /// # Errors
     /// The same; there is no thread to wait with.
-    pub fn turn(self: &Arc<Self>, patience: Duration) -> Result<Option<Turn>, StateError> {
+    pub fn turn(self: &Arc<Self>, queue: Queue, patience: Duration) -> Result<Option<Turn>, StateError> {
+        let offset = turn_of(queue);
         let mut state = self.state();
         // A claims file that was replaced costs the fairness only: it must not keep what is done from being written down.
         if state.file.is_none() {
             self.file(&mut state)?;
         }
-        let lock = self.take_byte(&mut state, TURN)?;
+        let lock = self.take_byte(&mut state, offset)?;
         drop(state);
         if let Some(lock) = lock {
             return Ok(Some(Turn { _lock: TurnLock::AtOnce(lock) }));
@@ -145,13 +185,13 @@ impl InFlightLocks {
         let file = private_file(&*self.state_dir.open()?, FILE)?;
         let (sender, receiver) = mpsc::sync_channel(1);
         let waiting = move || {
-            let locked = fcntl(&file, FcntlArg::F_OFD_SETLKW(&byte(TURN, libc::F_WRLCK)));
+            let locked = fcntl(&file, FcntlArg::F_OFD_SETLKW(&byte(offset, libc::F_WRLCK)));
             let _ = sender.send(locked.map(|_| file));
         };
         std::thread::Builder::new()
-            .name("ledger turn".into())
+            .name("turn".into())
             .spawn(waiting)
-            .map_err(|error| StateError::new(format!("cannot start a thread to wait for the ledger: {error}")))?;
+            .map_err(|error| StateError::new(format!("cannot start a thread to wait for a turn: {error}")))?;
         match receiver.recv_timeout(patience) {
             Ok(Ok(file)) => Ok(Some(Turn { _lock: TurnLock::Waited(file) })),
             Ok(Err(error)) => Err(StateError::file("lock a byte of", &self.path, &error.into())),
@@ -160,17 +200,31 @@ impl InFlightLocks {
     }
 
     fn take_byte(self: &Arc<Self>, state: &mut State, offset: off_t) -> Result<Option<InFlightLock>, StateError> {
-        let State { file: Some(file), taken, .. } = state else { return Ok(None) };
-        if taken.contains(&offset) {
+        if state.taken.contains(&offset)
+            || state.shared.contains_key(&offset)
+            || !self.lock_byte(state, offset, libc::F_WRLCK)?
+        {
             return Ok(None);
         }
-        match fcntl(file, FcntlArg::F_OFD_SETLK(&byte(offset, libc::F_WRLCK))) {
-            Ok(_) => {}
-            Err(Errno::EAGAIN | Errno::EACCES) => return Ok(None),
-            Err(error) => return Err(StateError::file("lock a byte of", &self.path, &error.into())),
-        }
-        taken.insert(offset);
+        state.taken.insert(offset);
         Ok(Some(InFlightLock { locks: Arc::clone(self), offset }))
+    }
+
+    /// False if another process has it.
+    fn lock_byte(&self, state: &State, offset: off_t, kind: libc::c_int) -> Result<bool, StateError> {
+        let Some(file) = &state.file else { return Ok(false) };
+        match fcntl(file, FcntlArg::F_OFD_SETLK(&byte(offset, kind))) {
+            Ok(_) => Ok(true),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+            Err(error) => Err(StateError::file("lock a byte of", &self.path, &error.into())),
+        }
+    }
+
+    fn unlock_byte(state: &State, offset: off_t) {
+        if let Some(file) = &state.file {
+            // Cannot fail for a range that is locked; and if it did, the event would only be deferred.
+            let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&byte(offset, libc::F_UNLCK)));
+        }
     }
 
     /// The open file; opened anew if the one in the directory is another, because other processes lock that one.
@@ -180,7 +234,8 @@ impl InFlightLocks {
             let now = self.state_dir.open_existing()?.map(|directory| directory.find(FILE)).transpose();
             let same = now.is_ok_and(|now| now.flatten().is_some_and(|now| now.identity == state.identity));
             // A reader's lock is held for days: should the file be replaced, two readers cost less than no mail.
-            if !same && state.taken.iter().any(|&offset| offset < TURN) {
+            let is_in_use = state.taken.iter().any(|&offset| offset < FIRST_TURN) || !state.shared.is_empty();
+            if !same && is_in_use {
                 return Err(StateError::new(format!(
                     "{} was removed or replaced while messages were being handed over: nothing new is begun until they are done",
                     self.path.display()
@@ -206,11 +261,21 @@ impl InFlightLocks {
 impl Drop for InFlightLock {
     fn drop(&mut self) {
         let mut state = self.locks.state();
-        if let Some(file) = &state.file {
-            // Cannot fail for a range that is locked; and if it did, the event would only be deferred.
-            let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&byte(self.offset, libc::F_UNLCK)));
-        }
+        InFlightLocks::unlock_byte(&state, self.offset);
         state.taken.remove(&self.offset);
+    }
+}
+
+impl Drop for SharedLock {
+    fn drop(&mut self) {
+        let mut state = self.locks.state();
+        match state.shared.get_mut(&self.offset) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => {
+                InFlightLocks::unlock_byte(&state, self.offset);
+                state.shared.remove(&self.offset);
+            }
+        }
     }
 }
 
@@ -224,17 +289,27 @@ fn byte(offset: off_t, kind: libc::c_int) -> libc::flock {
     }
 }
 
-/// Two bits say what the byte is for, the others are of the id. Two events on one byte would only wait for each other.
-const ID_BITS: u32 = off_t::BITS - 3;
+/// Three bits say what the byte is for, the others are of the id. Two events on one byte would only wait for each other.
+const ID_BITS: u32 = off_t::BITS - 4;
 
-const TURN: off_t = 2 << ID_BITS;
-const INBOX: off_t = 3 << ID_BITS;
+const INBOX: off_t = 4 << ID_BITS;
+
+/// The turns stand behind all rights.
+const FIRST_TURN: off_t = 3 << ID_BITS;
+
+fn turn_of(queue: Queue) -> off_t {
+    match queue {
+        Queue::Ledger => FIRST_TURN,
+        Queue::Held => FIRST_TURN + 1,
+    }
+}
 
 fn offset_of(right: Right, id: &EventId) -> off_t {
     let digits = id.as_str().chars().filter_map(|digit| digit.to_digit(16));
     let right = match right {
         Right::HandOver => 0,
         Right::Notice => 1 << ID_BITS,
+        Right::Held => 2 << ID_BITS,
     };
     byte_of(digits.fold(0_u64, |number, digit| number << 4 | u64::from(digit))) | right
 }

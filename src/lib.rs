@@ -25,6 +25,7 @@
 //!
 //! `docs/architecture.md` tells the story; the rules that each module follows are cited beside the code.
 
+pub mod age_clock;
 pub mod app;
 pub mod auth;
 pub mod cli;

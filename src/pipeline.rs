@@ -11,6 +11,7 @@
 mod execute;
 mod fetched;
 mod rcpt;
+mod release;
 mod waiting;
 
 use std::panic::AssertUnwindSafe;
@@ -18,18 +19,19 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 pub use fetched::FetchedExplanation;
 pub(crate) use rcpt::answer_at_rcpt;
+pub use release::Released;
 pub use waiting::{Round, WaitingCopies};
 
 use crate::app::Apps;
 use crate::auth::{Authentication, Authenticator};
 use crate::config::{Config, ConfigError, ScreenConfig, Unproven};
 use crate::event_id::{EventId, MessageDigest};
-use crate::held::HeldStore;
+use crate::held::{HeldMessage, HeldStore};
 use crate::intake::Deliver;
 use crate::ledger::DeliveryLog;
 use crate::mail::{Content, Envelope, Message, Recipient};
@@ -56,8 +58,6 @@ pub struct Engine {
     held: Arc<HeldStore>,
     telemetry: Arc<Telemetry>,
     standing: OnceLock<Arc<StandingAnswers>>,
-    /// A copy has begun to wait for its application.
-    waiting: Notify,
 }
 
 /// A message on its way.
@@ -74,6 +74,7 @@ struct MessageContext {
     fault: Option<Deferral>,
     /// What everything that is said of it goes through.
     mask: Arc<Mask>,
+    held: HeldMessage,
 }
 
 impl MessageContext {
@@ -157,7 +158,6 @@ impl Engine {
             held,
             telemetry,
             standing: OnceLock::new(),
-            waiting: Notify::new(),
             config,
         })
     }
@@ -229,6 +229,7 @@ impl Engine {
             Ok(MessageContext {
                 digest: digest(&message, &envelope)?,
                 routed: envelope.recipients.iter().map(route).collect(),
+                held: HeldMessage::of(message.content()),
                 authentication: OnceCell::new(),
                 fault: None,
                 mask: Arc::new(self.routes.mask_of(&envelope, Some(&message))),
@@ -488,6 +489,7 @@ fn unread(
         findings: Findings::default(),
         authentication: OnceCell::new(),
         fault: Some(Deferral::internal_error()),
+        held: HeldMessage::of(message.content()),
         mask,
         envelope,
         message,

@@ -28,6 +28,7 @@ done <<'PROGRAMS'
 /usr/lib/dovecot/dovecot-lda  dovecot-core    dovecot
 sievec                        dovecot-sieve   dovecot
 /usr/lib/dovecot/imap         dovecot-imapd   dovecot_imap
+faketime                      faketime        faketime
 opendkim                      opendkim        opendkim
 opendkim-genkey               opendkim-tools  opendkim
 opendkim-testmsg              opendkim-tools  opendkim

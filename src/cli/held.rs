@@ -10,14 +10,11 @@ use super::output::{FAILED, print_error, report, say};
 use super::set_up::{Site, small_runtime};
 use crate::event_id::EventId;
 use crate::held::{HeldRecord, HeldStore};
-use crate::intake::Deliver;
 use crate::mail::Envelope;
-use crate::outcome::Outcome;
-use crate::pipeline::WaitingCopies;
+use crate::pipeline::{Released, WaitingCopies};
 use crate::printable::{ForTerminal, for_terminal};
 use crate::state_dir::StateError;
 use crate::telemetry::Telemetry;
-use crate::verdict::Verdict;
 
 /// What to do with the copies kept back.
 #[derive(Clone, Debug, Subcommand)]
@@ -55,6 +52,7 @@ pub(super) fn run(config: &Path, held: Held) -> u8 {
         Ok(runtime) => runtime.block_on(work(&site, held)),
         Err(error) => Err(format!("no runtime: {error}")),
     };
+    site.clock_jumps().iter().for_each(|jump| print_error(format_args!("{jump}")));
     match done {
         Ok(()) => 0,
         Err(why) => {
@@ -128,32 +126,36 @@ async fn show(store: &HeldStore, id: &EventId, raw: bool) -> Result<(), String> 
     content.write_to(&mut out).and_then(|()| out.finish()).map_err(|error| error.to_string())
 }
 
-/// Exactly the pipeline again, for the one recipient the copy was kept for.
 async fn release(site: &Site, id: &EventId) -> Result<(), String> {
-    let store = site.engine.held();
-    let (record, content) = store.read(id).await.map_err(text)?.ok_or_else(|| none_of(id))?;
-    let envelope = Envelope { recipients: vec![record.recipient], ..record.envelope };
-    let outcomes = site.engine.clone().deliver(envelope, content).await;
-    let Some(outcome) = outcomes.first() else { return Err("internal error: no outcome".to_owned()) };
-    say(format_args!("{}", outcome.pipe_line()));
-    if matches!(outcome.verdict, Verdict::Delivered | Verdict::Duplicate) {
-        // Before the copy is gone: this process ends, and nobody else knows of a delivery that it could not record.
-        site.ledger.settle().await.map_err(|error| error.to_string())?;
-        store.remove(id).await.map_err(text)?;
-        return Ok(());
+    let released = site.engine.release(id).await.map_err(text)?;
+    if let Released::Delivered(outcome)
+    | Released::Waits(outcome)
+    | Released::StillHeld(outcome)
+    | Released::DeliveredBefore(outcome) = &released
+    {
+        say(format_args!("{}", outcome.pipe_line()));
     }
-    Err(format!("it stays held: {}", still_held(outcome)))
+    match released {
+        Released::Delivered(_) => Ok(()),
+        Released::Waits(outcome) | Released::StillHeld(outcome) => {
+            let (verdict, rule) = (outcome.verdict.name(), outcome.verdict.rule().unwrap_or("?"));
+            Err(format!("it stays held: {verdict}: {rule} ({})", outcome.detail()))
+        }
+        Released::DeliveredBefore(_) => Err(format!(
+            "it stays held: the same event was delivered before this copy was kept, perhaps from another message. Look at both \
+             (mailhatch held show {id}); it goes after held.keep"
+        )),
+        Released::InUse => {
+            Err(format!("the copy {id} is being released by another process: look again when it is done"))
+        }
+        Released::None => Err(none_of(id)),
+    }
 }
 
 async fn release_waiting(site: &Site) -> Result<(), String> {
     let round = site.engine.hand_over_waiting(&mut WaitingCopies::default()).await.map_err(text)?;
-    site.ledger.settle().await.map_err(|error| error.to_string())?;
     say(format_args!("{} held messages handed over, {} go on waiting", round.done, round.left));
     if round.left == 0 { Ok(()) } else { Err("the application does not take mail yet: see the log".to_owned()) }
-}
-
-fn still_held(outcome: &Outcome) -> String {
-    format!("{}: {} ({})", outcome.verdict.name(), outcome.verdict.rule().unwrap_or("?"), outcome.detail())
 }
 
 async fn purge(site: &Site) -> Result<(), String> {

@@ -19,6 +19,7 @@ use crate::crash_point::crash_point;
 use crate::disposition::EX_TEMPFAIL;
 use crate::intake::Deliver;
 use crate::intake::pipe::{answer, defer, read_message};
+use crate::ledger::DeliveryLog;
 use crate::log_line::{Level, LogLine};
 use crate::mail::Content;
 use crate::outcome::{Outcome, StandingAnswers};
@@ -86,7 +87,7 @@ fn take(config: &std::path::Path, options: EnvelopeOptions, parent: Pid, watchdo
     }
     settle(&site);
     site.ledger.maintain();
-    engine.held().sweep_if_due();
+    site.maintain();
     engine.telemetry().release();
     status
 }

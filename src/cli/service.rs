@@ -1,8 +1,9 @@
-//! What the services `serve` and `fetch` do alike: becoming unprivileged, metrics, telling the service manager.
+//! What the services `serve` and `fetch` do alike: becoming unprivileged, metrics, maintenance, telling the service manager.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sd_notify::NotifyState;
@@ -12,6 +13,15 @@ use crate::config::ConfigError;
 use crate::log_line::{Level, LogLine};
 use crate::service_user::{Identity, become_owner};
 use crate::telemetry::MetricsListener;
+
+/// How often it is looked whether the held copies are to be swept, and what the clock says.
+pub(super) const MAINTENANCE: Duration = Duration::from_secs(5);
+
+/// On a thread of its own: the directory of the held copies may be large.
+pub(super) fn maintain(service: &ReloadableEngine) {
+    let site = service.site();
+    tokio::task::spawn_blocking(move || site.maintain());
+}
 
 /// From here on, before the first message, this process is what it needs to be and no more.
 pub(super) fn become_unprivileged(service: &ReloadableEngine) -> io::Result<()> {

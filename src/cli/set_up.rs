@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::age_clock::{AgeClock, ClockJump};
 use crate::app::Apps;
 use crate::config::{Config, ConfigError, LogConfig};
 use crate::held::HeldStore;
 use crate::ledger::Ledger;
+use crate::log_line::{Level, LogLine};
 use crate::pipeline::Engine;
 use crate::service_user::become_owner;
 use crate::state_dir::{StateDir, StateError};
@@ -23,6 +25,22 @@ const WORKER_STACK: usize = 16 * 1024 * 1024;
 pub(super) struct Site {
     pub(super) engine: Arc<Engine>,
     pub(super) ledger: Arc<Ledger>,
+    clock: Arc<AgeClock>,
+}
+
+/// What is in a state directory.
+struct State {
+    clock: Arc<AgeClock>,
+    ledger: Ledger,
+    held: HeldStore,
+}
+
+impl State {
+    fn of(config: &Config) -> Self {
+        let clock = Arc::new(AgeClock::new(&StateDir::new(&config.state_dir)));
+        let (ledger, held) = (Ledger::with_clock(clock.clone(), config), HeldStore::with_clock(clock.clone(), config));
+        Self { clock, ledger, held }
+    }
 }
 
 impl Site {
@@ -47,29 +65,45 @@ impl Site {
 
     /// From a configuration, with a ledger and held copies of its own.
     pub(super) fn new(config: Config, telemetry: Arc<Telemetry>) -> Result<Self, ConfigError> {
-        let (ledger, held) = (Ledger::new(&config), HeldStore::new(&config));
         let apps = Apps::new(&config)?;
-        Self::on(ledger, held, config, apps, telemetry)
+        Self::on(State::of(&config), config, apps, telemetry)
     }
 
     /// Under a configuration that was read again. What this process knows stays known.
     pub(super) fn reloaded(&self, config: Config, telemetry: Arc<Telemetry>) -> Result<Self, ConfigError> {
-        let (ledger, held) = (self.ledger.reloaded(&config), self.engine.held().reloaded(&config));
         let apps = self.engine.apps().reloaded(&config)?;
-        Self::on(ledger, held, config, apps, telemetry)
+        let state = match self.engine.config().state_dir == config.state_dir {
+            true => State {
+                clock: self.clock.clone(),
+                ledger: self.ledger.reloaded(&config),
+                held: self.engine.held().reloaded(&config),
+            },
+            false => State::of(&config),
+        };
+        Self::on(state, config, apps, telemetry)
     }
 
-    fn on(
-        ledger: Ledger,
-        held: HeldStore,
-        config: Config,
-        apps: Apps,
-        telemetry: Arc<Telemetry>,
-    ) -> Result<Self, ConfigError> {
+    fn on(state: State, config: Config, apps: Apps, telemetry: Arc<Telemetry>) -> Result<Self, ConfigError> {
+        let State { clock, ledger, held } = state;
         let ledger = Arc::new(ledger);
         ledger.observe_sharing(telemetry.clone());
         let engine = Arc::new(Engine::with_apps(config, apps, ledger.clone(), Arc::new(held), telemetry)?);
-        Ok(Self { engine, ledger })
+        Ok(Self { engine, ledger, clock })
+    }
+
+    /// What is due about held copies; what is wrong with them, and with the clock, goes to the log. It blocks.
+    pub(super) fn maintain(&self) {
+        let swept = self.engine.held().sweep_if_due();
+        let jumps = self.clock_jumps();
+        let faults = jumps.iter().map(ToString::to_string).chain(swept.err().map(|error| error.to_string()));
+        for fault in faults {
+            self.engine.telemetry().log(&LogLine::event(Level::Error, fault));
+        }
+    }
+
+    /// The jumps of the clock that were found since this was asked last.
+    pub(super) fn clock_jumps(&self) -> Vec<ClockJump> {
+        self.clock.take_jumps()
     }
 
     /// Makes the state directory if it is not there, so that a large message has a place before the first question.

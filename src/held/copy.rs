@@ -2,8 +2,10 @@
 
 use std::time::SystemTime;
 
+use super::body_digest::BodyDigest;
+use super::message::HeldMessage;
 use crate::event_id::EventId;
-use crate::mail::{Envelope, Message, Recipient};
+use crate::mail::{Envelope, Recipient};
 use crate::state_dir::StateError;
 
 /// A copy to be kept back.
@@ -22,7 +24,7 @@ pub struct HeldCopy<'a> {
     /// For whom.
     pub recipient: &'a Recipient,
     /// What came in.
-    pub message: &'a Message,
+    pub message: &'a HeldMessage,
 }
 
 /// What is known of a copy that was kept back.
@@ -44,6 +46,8 @@ pub struct HeldRecord {
     pub recipient: Recipient,
     /// Of the message, in octets.
     pub size: u64,
+    /// By which other copies find the body; a copy of 0.1.0 has none.
+    pub(super) body: Option<BodyDigest>,
 }
 
 /// All copies.

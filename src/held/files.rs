@@ -1,11 +1,12 @@
 //! Where a copy is, and how its files are read and removed.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::copy::HeldRecord;
 use super::record_file;
-use crate::directory::{Directory, Kind, temporary_name};
+use crate::directory::Directory;
 use crate::event_id::EventId;
 use crate::mail::{Content, ContentBuilder};
 use crate::state_dir::{StateDir, StateError, private_directory};
@@ -73,35 +74,16 @@ impl HeldFiles {
 
     /// `None` if there is no copy of this id.
     pub(super) fn read_record(&self, id: &EventId) -> Result<Option<HeldRecord>, StateError> {
-        let path = self.path_of(id).join(RECORD);
-        let cannot = |error: io::Error| StateError::file("read", &path, &error);
         let Some(copy) = self.open_copy(id)? else { return Ok(None) };
-        let mut text = Vec::new();
-        let read = copy.file(RECORD).and_then(|file| file.take(LARGEST_RECORD).read_to_end(&mut text));
-        read.map_err(cannot)?;
-        let record = record_file::read(&text).map_err(|why| {
-            StateError::new(format!(
-                "cannot read {}: {why}. The message beside it, {MESSAGE}, is as it came in; held.json can be fixed by hand",
-                path.display()
-            ))
-        })?;
-        Ok(Some(record))
+        read_record_in(&copy).map(Some)
     }
 
-    /// Puts another record in place of the one that is there, in one step.
-    pub(super) fn replace_record(&self, record: &HeldRecord) -> Result<(), StateError> {
-        let path = self.path_of(&record.id).join(RECORD);
-        let cannot = |error: io::Error| StateError::file("replace", &path, &error);
-        let Some(copy) = self.open_copy(&record.id)? else { return Ok(()) };
-        let replace = || {
-            let name = temporary_name()?;
-            let mut file = copy.new_file(&name, 0o600)?;
-            file.write_all(&record_file::write(record)?)?;
-            file.sync_all()?;
-            copy.rename(&name, &copy, RECORD)?;
-            copy.sync()
-        };
-        replace().map_err(cannot)
+    /// For how long a copy has been kept.
+    pub(super) fn age(&self, id: &EventId, now: SystemTime) -> Result<Duration, StateError> {
+        let cannot = |error: io::Error| StateError::file("read", &self.path_of(id), &error);
+        let Some(copy) = self.open_copy(id)? else { return Ok(Duration::ZERO) };
+        let record = copy.find(RECORD).map_err(cannot)?;
+        Ok(record.and_then(|record| now.duration_since(record.modified).ok()).unwrap_or_default())
     }
 
     /// As intake hands a message over: what is over `limit` stays in a file without a name.
@@ -122,28 +104,18 @@ impl HeldFiles {
             None => Ok(None),
         }
     }
-
-    /// Moves a copy out of sight first, so that no reader sees half of it. False if it is not there.
-    pub(super) fn remove(&self, id: &EventId) -> Result<bool, StateError> {
-        match self.open_existing()? {
-            Some(base) => {
-                remove(&base, id.as_str()).map_err(|error| StateError::file("remove", &self.path_of(id), &error))
-            }
-            None => Ok(false),
-        }
-    }
 }
 
-/// Removes one copy of the directory.
-pub(super) fn remove(base: &Directory, name: &str) -> io::Result<bool> {
-    if base.find(name)?.is_none_or(|entry| entry.kind != Kind::Directory) {
-        return Ok(false);
-    }
-    let away = base.temporary()?;
-    match base.rename(name, away.directory(), "copy") {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        renamed => renamed?,
-    }
-    drop(away);
-    Ok(true)
+/// Reads the record in the directory of a copy.
+pub(super) fn read_record_in(copy: &Directory) -> Result<HeldRecord, StateError> {
+    let path = copy.path_of(RECORD);
+    let mut text = Vec::new();
+    let read = copy.file(RECORD).and_then(|file| file.take(LARGEST_RECORD).read_to_end(&mut text));
+    read.map_err(|error| StateError::file("read", &path, &error))?;
+    record_file::read(&text).map_err(|why| {
+        StateError::new(format!(
+            "cannot read {}: {why}. The message beside it, {MESSAGE}, is as it came in; held.json can be fixed by hand",
+            path.display()
+        ))
+    })
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::body_digest::BodyDigest;
 use super::copy::HeldRecord;
 use super::origin_file::{self, InMailboxFile};
 use crate::event_id::EventId;
@@ -22,6 +23,8 @@ struct HeldFile {
     size: u64,
     recipient: RecipientFile,
     envelope: EnvelopeFile,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,6 +89,7 @@ pub(super) fn write(record: &HeldRecord) -> serde_json::Result<Vec<u8>> {
             queue_id: envelope.queue_id.clone(),
             mailbox: origin_file::write(&envelope.origin),
         },
+        body: record.body.map(|body| body.to_string()),
     })?;
     text.push(b'\n');
     Ok(text)
@@ -118,6 +122,8 @@ pub(super) fn read(text: &[u8]) -> Result<HeldRecord, String> {
             queue_id: file.envelope.queue_id,
             origin: origin_file::read(file.envelope.mailbox),
         },
+        // What is not a digest finds no body, as none does.
+        body: file.body.as_deref().and_then(BodyDigest::parse),
     })
 }
 
@@ -187,11 +193,12 @@ mod tests {
             |(sender, recipients, client, queue_id, origin)| Envelope { sender, recipients, client, queue_id, origin },
         );
         let words = (any::<String>(), any::<String>(), any::<String>());
-        ("[0-9a-f]{32}", 0..253_402_300_799_000_000_u64, words, any::<u64>(), any_recipient(), envelope)
-            .prop_filter_map("no id", |(id, micros, (verdict, rule, detail), size, recipient, envelope)| {
+        let body = of("[0-9a-f]{64}").prop_map(|digits| digits.and_then(|digits| BodyDigest::parse(&digits)));
+        ("[0-9a-f]{32}", 0..253_402_300_799_000_000_u64, words, any::<u64>(), any_recipient(), envelope, body)
+            .prop_filter_map("no id", |(id, micros, (verdict, rule, detail), size, recipient, envelope, body)| {
                 let held_at = SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
                 let id = EventId::parse(&id)?;
-                Some(HeldRecord { id, held_at, verdict, rule, detail, size, recipient, envelope })
+                Some(HeldRecord { id, held_at, verdict, rule, detail, size, recipient, envelope, body })
             })
     }
 

@@ -1,19 +1,26 @@
 //! The copies of one state directory, for the tasks of a service.
 
-use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::Notify;
+
+use super::claim::{ClaimedCopy, HeldClaim};
 use super::copy::{HeldCopy, HeldList, HeldRecord};
-use super::files::{HeldFiles, MESSAGE, RECORD};
+use super::files::HeldFiles;
+use super::inventory::Inventory;
 use super::record_file;
 use super::sweep::{self, Purged};
+use super::writing::Keeper;
+use crate::age_clock::AgeClock;
 use crate::config::{Config, HeldConfig};
-use crate::durable::{self, Access, Part};
 use crate::event_id::EventId;
+use crate::in_flight::{InFlightLocks, Right};
 use crate::mail::Content;
 use crate::state_dir::{StateDir, StateError};
+
+/// How long after a sweep that failed the next one is tried: it has been logged, and a person must look at it.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(3600);
 
 /// The copies kept back in one state directory.
 #[derive(Debug)]
@@ -24,9 +31,13 @@ pub struct HeldStore {
 #[derive(Debug)]
 struct Shared {
     files: HeldFiles,
+    locks: Arc<InFlightLocks>,
+    clock: Arc<AgeClock>,
     limits: Mutex<HeldLimits>,
-    /// One sweep at a time is enough for a process.
-    sweeping: AtomicBool,
+    /// One sweep at a time is enough for a process. One that failed is not tried again before this time.
+    sweeping: Mutex<Option<Instant>>,
+    /// A copy has begun to wait for its application. It is here, and not in what a reload makes anew, so that no word is lost.
+    waiting: Notify,
 }
 
 /// What the configuration says of them.
@@ -45,8 +56,20 @@ impl HeldLimits {
 impl HeldStore {
     /// Names it; looks at nothing yet.
     pub fn new(config: &Config) -> Self {
-        let files = HeldFiles::new(StateDir::new(&config.state_dir));
-        let shared = Shared { files, limits: Mutex::new(HeldLimits::of(config)), sweeping: AtomicBool::new(false) };
+        Self::with_clock(Arc::new(AgeClock::new(&StateDir::new(&config.state_dir))), config)
+    }
+
+    /// The same by a clock that is there, of its state directory.
+    pub fn with_clock(clock: Arc<AgeClock>, config: &Config) -> Self {
+        let state_dir = clock.state_dir().clone();
+        let shared = Shared {
+            locks: Arc::new(InFlightLocks::new(&state_dir)),
+            files: HeldFiles::new(state_dir),
+            clock,
+            limits: Mutex::new(HeldLimits::of(config)),
+            sweeping: Mutex::default(),
+            waiting: Notify::new(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -59,10 +82,11 @@ impl HeldStore {
         Self { shared: Arc::clone(&self.shared) }
     }
 
-    /// Keeps a copy back, durably. A copy that is there already is left as it is.
+    /// Keeps a copy back, durably, within `held.max_size`; it is not swept before its message is dropped. One that is there
+    /// already stays, and its time begins anew.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// There is no room for it, or it cannot be written.
     pub async fn hold(&self, copy: &HeldCopy<'_>) -> Result<(), StateError> {
         let record = HeldRecord {
             id: copy.id.clone(),
@@ -72,10 +96,11 @@ impl HeldStore {
             detail: copy.detail.to_owned(),
             envelope: copy.envelope.clone(),
             recipient: copy.recipient.clone(),
-            size: copy.message.size(),
+            size: copy.message.content().size(),
+            body: None,
         };
-        let content = copy.message.content().clone();
-        self.blocking(move |shared| shared.write(&record, &content)).await
+        let message = copy.message.clone();
+        self.blocking(move |shared| shared.keeper().keep(record, &message)).await
     }
 
     /// Every copy that is kept.
@@ -99,12 +124,32 @@ impl HeldStore {
         .await
     }
 
+    /// The copies that a rule has kept back, those that were kept first at the beginning.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub async fn of_rule(&self, rule: &'static str) -> Result<Vec<HeldRecord>, StateError> {
+        let mut list = self.list().await?;
+        list.records.retain(|record| record.rule == rule);
+        Ok(list.records)
+    }
+
+    /// Says that a copy waits for its application.
+    pub fn note_waiting(&self) {
+        self.shared.waiting.notify_one();
+    }
+
+    /// Waits until that is said of one.
+    pub async fn begins_to_wait(&self) {
+        self.shared.waiting.notified().await;
+    }
+
     /// How many copies are kept, and what they take on disk in octets.
     ///
     /// # Errors
     /// The directory cannot be read.
     pub async fn totals(&self) -> Result<(u64, u64), StateError> {
-        self.blocking(|shared| sweep::totals(&shared.files).map(|copies| (copies.kept, copies.kept_size))).await
+        self.blocking(|shared| sweep::totals(&shared.files, &shared.locks, &shared.clock)).await
     }
 
     /// What is known of one copy; `None` if there is none of this id.
@@ -116,31 +161,39 @@ impl HeldStore {
         self.blocking(move |shared| shared.files.read_record(&id)).await
     }
 
-    /// One copy with its message, to be put through once more.
+    /// One copy with its message.
     ///
     /// # Errors
     /// It cannot be read.
     pub async fn read(&self, id: &EventId) -> Result<Option<(HeldRecord, Content)>, StateError> {
         let id = id.clone();
+        self.blocking(move |shared| shared.read(&id)).await
+    }
+
+    /// One copy with its message, to be put through once more: until it is dropped, no other task or process gets it, and it
+    /// is not swept.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn claim(&self, id: &EventId) -> Result<HeldClaim, StateError> {
+        let id = id.clone();
         self.blocking(move |shared| {
-            let Some(record) = shared.files.read_record(&id)? else { return Ok(None) };
-            let content = shared.files.read_content(&id, shared.limits().message_size)?;
-            Ok(Some((record, content)))
+            let Some(lock) = shared.locks.take(Right::Held, &id)? else { return Ok(HeldClaim::InUse) };
+            let Some((record, content)) = shared.read(&id)? else { return Ok(HeldClaim::None) };
+            let age = shared.files.age(&id, shared.clock.now())?;
+            Ok(HeldClaim::Claimed(Box::new(ClaimedCopy { record, content, age, _lock: lock })))
         })
         .await
     }
 
-    /// Gives a copy another verdict and reason; nothing if there is none of this id.
+    /// Gives a copy another verdict and reason; its time begins anew.
     ///
     /// # Errors
     /// It cannot be written.
-    pub async fn relabel(&self, id: &EventId, verdict: &str, rule: &str, detail: &str) -> Result<(), StateError> {
-        let (id, verdict, rule, detail) = (id.clone(), verdict.to_owned(), rule.to_owned(), detail.to_owned());
-        self.blocking(move |shared| match shared.files.read_record(&id)? {
-            Some(record) => shared.files.replace_record(&HeldRecord { verdict, rule, detail, ..record }),
-            None => Ok(()),
-        })
-        .await
+    pub async fn relabel(&self, copy: &ClaimedCopy, verdict: &str, rule: &str, detail: &str) -> Result<(), StateError> {
+        let (verdict, rule, detail) = (verdict.to_owned(), rule.to_owned(), detail.to_owned());
+        let record = HeldRecord { verdict, rule, detail, ..copy.record.clone() };
+        self.blocking(move |shared| shared.keeper().keep_anew(&record)).await
     }
 
     /// Removes a copy; false if there is none of this id.
@@ -149,44 +202,57 @@ impl HeldStore {
     /// It cannot be removed.
     pub async fn remove(&self, id: &EventId) -> Result<bool, StateError> {
         let id = id.clone();
-        self.blocking(move |shared| shared.files.remove(&id)).await
+        self.blocking(move |shared| {
+            if shared.files.open_existing()?.is_none() {
+                return Ok(false);
+            }
+            let mut inventory = Inventory::open(&shared.files, &shared.locks, &shared.clock)?;
+            let removed = inventory.remove(&id)?;
+            inventory.save()?;
+            Ok(removed)
+        })
+        .await
     }
 
-    /// Removes the copies that are older than `keep`, then the oldest ones until those left take at most `max_size` octets
-    /// on disk. The limits of the configuration are kept without this: after a share of the copies, and once a day.
+    /// Removes the copies that are older than `keep`, then the oldest `ignored` and `rejected` ones until those left take at
+    /// most `max_size` octets on disk. The limits of the configuration are kept without this.
     ///
     /// # Errors
     /// The directory cannot be read, or a copy not be removed.
     pub async fn purge(&self, keep: Duration, max_size: u64) -> Result<Purged, StateError> {
-        self.blocking(move |shared| sweep::sweep(&shared.files, keep, max_size, None)).await
+        self.blocking(move |shared| sweep::sweep(&shared.files, &shared.locks, &shared.clock, keep, max_size)).await
     }
 
-    /// Writes into the directory of the copies, durably, and counts them. Makes what is missing.
+    /// Writes into the directory of the copies, and counts them. Makes what is missing.
     ///
     /// # Errors
     /// It cannot be written or read.
     pub async fn check(&self) -> Result<(u64, u64), StateError> {
         self.blocking(|shared| {
-            let files = &shared.files;
-            let base = files.open()?;
-            let write = |out: &mut dyn Write| out.write_all(b"mailhatch check");
-            durable::write_directory(&base, Access::PRIVATE, &[Part { name: "check", write: &write }])
-                .map_err(|error| StateError::file("write to", files.base(), &error))?;
-            sweep::totals(files).map(|copies| (copies.kept, copies.kept_size))
+            let mut inventory = Inventory::open(&shared.files, &shared.locks, &shared.clock)?;
+            inventory.survey()?;
+            Ok((inventory.totals.copies, inventory.totals.octets))
         })
         .await
     }
 
-    /// Sweeps on a thread of its own if the last sweep of any process was a day ago.
-    pub fn sweep_if_due(&self) {
-        if !sweep::is_due(&self.shared.files) || !self.shared.begin_sweep() {
-            return;
+    /// Sweeps by the limits of the configuration if the last sweep of any process was a day ago. It blocks.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or a copy not be removed.
+    pub fn sweep_if_due(&self) -> Result<(), StateError> {
+        let Shared { files, locks, clock, sweeping, .. } = &*self.shared;
+        let Ok(mut not_before) = sweeping.try_lock() else { return Ok(()) };
+        if not_before.is_some_and(|time| Instant::now() < time) {
+            return Ok(());
         }
-        let shared = Arc::clone(&self.shared);
-        let sweeping = std::thread::Builder::new().name("held sweep".into()).spawn(move || shared.sweep(None));
-        if sweeping.is_err() {
-            self.shared.sweeping.store(false, Ordering::Release);
-        }
+        let limits = self.shared.limits().held;
+        let swept = sweep::is_due(files, clock).and_then(|is_due| match is_due {
+            true => sweep::sweep(files, locks, clock, limits.keep, limits.max_size).map(drop),
+            false => Ok(()),
+        });
+        *not_before = swept.is_err().then(|| Instant::now() + AFTER_A_FAILURE);
+        swept
     }
 
     async fn blocking<T: Send + 'static>(
@@ -204,43 +270,14 @@ impl Shared {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, record: &HeldRecord, content: &Content) -> Result<(), StateError> {
-        let base = self.files.open()?;
-        let cannot = |error: io::Error| StateError::file("keep a copy in", self.files.base(), &error);
-        let text = record_file::write(record).map_err(|error| cannot(error.into()))?;
-        let write_message = |out: &mut dyn Write| content.write_to(out);
-        let write_record = |out: &mut dyn Write| out.write_all(&text);
-        let parts = [Part { name: MESSAGE, write: &write_message }, Part { name: RECORD, write: &write_record }];
-        let name = record.id.as_str();
-        if base.find(name).map_err(cannot)?.is_none() {
-            let written = durable::write_directory(&base, Access::PRIVATE, &parts).map_err(cannot)?;
-            match written.persist(&base, name) {
-                // Another process wrote the same one in the meantime.
-                Err(_) if base.find(name).map_err(cannot)?.is_some() => {}
-                renamed => renamed.map_err(cannot)?,
-            }
-        }
-        // Whoever wrote it may have been killed between its rename and its fsync.
-        base.sync().map_err(cannot)?;
-        // A copy that was there already must not be swept as an old one right after it was promised to be safe.
-        let copy = base.directory(name).and_then(|copy| copy.file(RECORD));
-        let _ = copy.and_then(|record| record.set_modified(SystemTime::now()));
-        let sweep_follows = sweep::follows_a_copy(&base, &record.id, self.limits().held.max_size);
-        if sweep_follows && self.begin_sweep() {
-            self.sweep(Some(&record.id));
-        }
-        Ok(())
+    fn keeper(&self) -> Keeper<'_> {
+        let max_size = self.limits().held.max_size;
+        Keeper { files: &self.files, locks: &self.locks, clock: &self.clock, max_size }
     }
 
-    /// Whether no other task of this process sweeps; one that says yes must [`Shared::sweep`].
-    fn begin_sweep(&self) -> bool {
-        !self.sweeping.swap(true, Ordering::AcqRel)
-    }
-
-    /// A failure to sweep is no failure to hold: the copy is safe.
-    fn sweep(&self, spared: Option<&EventId>) {
-        let limits = self.limits().held;
-        let _ = sweep::sweep(&self.files, limits.keep, limits.max_size, spared);
-        self.sweeping.store(false, Ordering::Release);
+    fn read(&self, id: &EventId) -> Result<Option<(HeldRecord, Content)>, StateError> {
+        let Some(record) = self.files.read_record(id)? else { return Ok(None) };
+        let content = self.files.read_content(id, self.limits().message_size)?;
+        Ok(Some((record, content)))
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::database;
 use super::facts::Fact;
-use super::row::UnsharedKey;
+use super::row::{UnsharedKey, seconds};
+use crate::age_clock::AgeClock;
 use crate::config::Config;
 use crate::in_flight::InFlightLocks;
 use crate::state_dir::StateDir;
@@ -20,6 +21,7 @@ pub(super) struct Context {
     /// The file of the database, for texts.
     pub(super) database: PathBuf,
     pub(super) in_flight: Arc<InFlightLocks>,
+    pub(super) clock: Arc<AgeClock>,
     limits: Mutex<LedgerLimits>,
     facts: Mutex<Vec<Fact>>,
     /// Whether other hosts are to be told what is done.
@@ -47,16 +49,23 @@ impl LedgerLimits {
 }
 
 impl Context {
-    pub(super) fn new(state_dir: StateDir, limits: LedgerLimits) -> Self {
+    pub(super) fn new(clock: Arc<AgeClock>, limits: LedgerLimits) -> Self {
+        let state_dir = clock.state_dir().clone();
         Self {
             database: state_dir.path().join(database::FILE),
             in_flight: Arc::new(InFlightLocks::new(&state_dir)),
             state_dir,
+            clock,
             limits: Mutex::new(limits),
             facts: Mutex::default(),
             is_shared: AtomicBool::new(false),
             told: Mutex::default(),
         }
+    }
+
+    /// The time of what happens now, in seconds since 1970 by the clock of ages.
+    pub(super) fn now(&self) -> i64 {
+        seconds(self.clock.now())
     }
 
     pub(super) fn limits(&self) -> LedgerLimits {

@@ -56,6 +56,31 @@ impl Command for BeginDelivery {
     }
 }
 
+/// Reads how long ago an event was delivered.
+pub(super) struct Delivered {
+    id: EventId,
+}
+
+impl Delivered {
+    pub(super) fn new(id: &EventId) -> Self {
+        Self { id: id.clone() }
+    }
+}
+
+impl Command for Delivered {
+    type Value = Option<Duration>;
+
+    fn run(&mut self, transaction: &Transaction<'_>, context: &Context) -> Result<Option<Duration>, StateError> {
+        let unrecorded = context.facts().iter().find_map(|fact| fact.delivery_of(&self.id));
+        let recorded: Option<Option<i64>> = match unrecorded {
+            Some(at) => Some(Some(at)),
+            None => transaction
+                .first("SELECT delivered FROM delivery WHERE id = ?1", [row_key(&self.id)], |row| row.get(0))?,
+        };
+        Ok(recorded.flatten().map(|at| age(at, transaction)))
+    }
+}
+
 /// Writes down that an event was delivered. The row of the beginning is there, unless the ledger was replaced in the meantime.
 pub(super) fn record(transaction: &Transaction<'_>, id: &EventId, at: i64) -> Result<(), StateError> {
     let statement = "INSERT INTO delivery (id, begun, delivered) VALUES (?1, ?2, ?2)

@@ -21,6 +21,12 @@ pub trait DeliveryLog: fmt::Debug + Send + Sync {
     /// It cannot be read or written.
     fn begin<'a>(&'a self, id: &'a EventId) -> BoxFuture<'a, Result<Begin, StateError>>;
 
+    /// How long ago an event was delivered; `None` if it was not.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn delivered<'a>(&'a self, id: &'a EventId) -> BoxFuture<'a, Result<Option<Duration>, StateError>>;
+
     /// Records that the application acknowledged the event, durably, and ends the claim.
     ///
     /// # Errors
@@ -63,6 +69,12 @@ pub trait DeliveryLog: fmt::Debug + Send + Sync {
     /// # Errors
     /// It cannot be written.
     fn cancel_notice(&self, claim: NoticeClaim) -> BoxFuture<'_, Result<(), StateError>>;
+
+    /// Tries once more to write down what this process could not.
+    ///
+    /// # Errors
+    /// It cannot be written down still.
+    fn settle(&self) -> BoxFuture<'_, Result<(), Unrecorded>>;
 }
 
 /// May this event be handed over?

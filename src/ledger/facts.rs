@@ -1,10 +1,7 @@
 //! What is done and must be written down. It is known to this process from the moment it is done, and keeps its guard until
 //! it is in the database.
 
-use std::time::SystemTime;
-
 use super::delivery_log::{Claim, Guard, NoticeClaim};
-use super::row::seconds;
 use crate::event_id::EventId;
 
 /// Something that is done, with the guard that keeps everybody from doing it again.
@@ -18,7 +15,7 @@ pub(super) struct Fact {
 #[derive(Clone, Debug)]
 pub(super) struct Done {
     pub(super) id: EventId,
-    /// In seconds since 1970.
+    /// In seconds since 1970, by the clock of ages.
     pub(super) at: i64,
     pub(super) what: What,
 }
@@ -38,18 +35,18 @@ pub(super) enum What {
 
 impl Fact {
     /// The application has acknowledged the event.
-    pub(super) fn delivered(claim: Claim) -> Self {
+    pub(super) fn delivered(claim: Claim, at: i64) -> Self {
         let (id, guard) = claim.into_parts();
         guard.keep();
-        Self { done: Done { id, at: seconds(SystemTime::now()), what: What::Delivered }, _guard: guard }
+        Self { done: Done { id, at, what: What::Delivered }, _guard: guard }
     }
 
     /// The MTA has taken the notice.
-    pub(super) fn notice_sent(claim: NoticeClaim) -> Self {
+    pub(super) fn notice_sent(claim: NoticeClaim, at: i64) -> Self {
         let (request, guard) = claim.into_parts();
         guard.keep();
         let what = What::NoticeSent { canonical: request.canonical, domain: request.domain };
-        Self { done: Done { id: request.id, at: seconds(SystemTime::now()), what }, _guard: guard }
+        Self { done: Done { id: request.id, at, what }, _guard: guard }
     }
 
     /// What goes into the database.

@@ -3,7 +3,7 @@
 //! A `pipe` process lives for milliseconds, so a pass is not bound to one process: it is noted as done when it is through,
 //! and until then every process does a step of it while it waits for its application, or after its answer.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rusqlite::TransactionBehavior;
 
@@ -11,8 +11,8 @@ use super::command::Command;
 use super::context::Context;
 use super::database::{Database, PATIENCE};
 use super::error;
-use super::row::seconds;
 use super::transaction::Transaction;
+use crate::in_flight::Queue;
 use crate::state_dir::StateError;
 
 /// Longer than the MTA keeps a message (Postfix: 5 days): after that no second try of it can come.
@@ -71,13 +71,13 @@ enum Progress {
 fn expire_if_due(database: &mut Database, context: &Context) -> Result<Progress, StateError> {
     let path = context.database.as_path();
     let failed = |failure: rusqlite::Error| error::database(path, &failure);
-    let now = seconds(SystemTime::now());
+    let now = context.now();
     if was_done_within_the_period(&Transaction::new(&database.connection, path, now))? {
         return Ok(Progress::Through);
     }
     database.set_durable(false).map_err(failed)?;
     // Maintenance never waits for another process: a message might wait behind it.
-    let Ok(Some(_turn)) = context.in_flight.turn(Duration::ZERO) else { return Ok(Progress::NotNow) };
+    let Ok(Some(_turn)) = context.in_flight.turn(Queue::Ledger, Duration::ZERO) else { return Ok(Progress::NotNow) };
     database.connection.busy_timeout(Duration::ZERO).map_err(failed)?;
     let through = match database.connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(begun) => {

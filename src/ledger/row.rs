@@ -15,7 +15,7 @@ pub(super) fn id_of_key(key: [u8; 16]) -> Option<EventId> {
     EventId::parse(&format!("{:032x}", u128::from_be_bytes(key)))
 }
 
-/// Times are kept in whole seconds since 1970.
+/// Times are kept in whole seconds since 1970, by the clock of ages.
 pub(super) fn seconds(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::check::{LedgerReport, Probe, inspect};
 use super::context::{Context, LedgerLimits};
-use super::deliveries::{BeginDelivery, FirstDeferral, FirstRefusal};
+use super::deliveries::{BeginDelivery, Delivered, FirstDeferral, FirstRefusal};
 use super::delivery_log::{Begin, Claim, DeliveryLog, Finished, NoticeClaim, NoticeRequest, Reservation, Unrecorded};
 use super::facts::Fact;
 use super::inboxes::InboxLog;
@@ -19,6 +19,7 @@ use super::shared_store::StoreFinding;
 use super::sharing::{SharedObserver, Sharing};
 use super::unshared::OldestUnshared;
 use super::writer::WriterHandle;
+use crate::age_clock::AgeClock;
 use crate::config::Config;
 use crate::event_id::EventId;
 use crate::state_dir::{StateDir, StateError};
@@ -34,7 +35,12 @@ pub struct Ledger {
 impl Ledger {
     /// Names the ledger; opens nothing yet.
     pub fn new(config: &Config) -> Self {
-        let context = Arc::new(Context::new(StateDir::new(&config.state_dir), LedgerLimits::of(config)));
+        Self::with_clock(Arc::new(AgeClock::new(&StateDir::new(&config.state_dir))), config)
+    }
+
+    /// The same by a clock that is there, of its state directory.
+    pub fn with_clock(clock: Arc<AgeClock>, config: &Config) -> Self {
+        let context = Arc::new(Context::new(clock, LedgerLimits::of(config)));
         let sharing = Sharing::of(config);
         context.set_shared(sharing.is_some());
         Self { writer: Arc::new(WriterHandle::new(Arc::clone(&context))), context, sharing }
@@ -72,14 +78,6 @@ impl Ledger {
     /// Whether all that this process knows is written down.
     pub fn is_settled(&self) -> bool {
         self.context.facts().is_empty()
-    }
-
-    /// Tries once more to write down what this process could not; for the end of a process.
-    ///
-    /// # Errors
-    /// It cannot be written down still.
-    pub async fn settle(&self) -> Result<(), Unrecorded> {
-        if self.is_settled() { Ok(()) } else { self.writer.ask(Record).await.map_err(Unrecorded) }
     }
 
     /// Tells `observer` how the shared store is from now on.
@@ -159,10 +157,14 @@ impl DeliveryLog for Ledger {
         .boxed()
     }
 
+    fn delivered<'a>(&'a self, id: &'a EventId) -> BoxFuture<'a, Result<Option<Duration>, StateError>> {
+        async { self.writer.ask(Delivered::new(id)).await }.boxed()
+    }
+
     fn finish(&self, claim: Claim) -> BoxFuture<'_, Result<Finished, Unrecorded>> {
         async {
             let (id, shared) = (claim.id().clone(), claim.shared_state());
-            self.context.remember(Fact::delivered(claim));
+            self.context.remember(Fact::delivered(claim, self.context.now()));
             self.writer.ask(Record).await.map_err(Unrecorded)?;
             match &self.sharing {
                 Some(sharing) => Ok(sharing.finish(&self.context, id, shared).await),
@@ -205,7 +207,7 @@ impl DeliveryLog for Ledger {
     fn confirm_notice(&self, claim: NoticeClaim) -> BoxFuture<'_, Result<(), Unrecorded>> {
         async {
             let request = claim.request().clone();
-            self.context.remember(Fact::notice_sent(claim));
+            self.context.remember(Fact::notice_sent(claim, self.context.now()));
             self.writer.ask(Record).await.map_err(Unrecorded)?;
             if let Some(sharing) = &self.sharing {
                 sharing.notice_sent(&self.context, request).await;
@@ -221,5 +223,9 @@ impl DeliveryLog for Ledger {
             self.writer.ask(CancelNotice::new(claim)).await
         }
         .boxed()
+    }
+
+    fn settle(&self) -> BoxFuture<'_, Result<(), Unrecorded>> {
+        async { if self.is_settled() { Ok(()) } else { self.writer.ask(Record).await.map_err(Unrecorded) } }.boxed()
     }
 }

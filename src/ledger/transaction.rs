@@ -14,7 +14,7 @@ pub(super) struct Transaction<'c> {
     connection: &'c Connection,
     /// The file, for error messages.
     path: &'c Path,
-    /// The time of the transaction in seconds since 1970.
+    /// The time of the transaction in seconds since 1970, by the clock of ages.
     pub(super) now: i64,
 }
 

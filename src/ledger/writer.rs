@@ -6,7 +6,7 @@
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rusqlite::TransactionBehavior;
 use tokio::sync::oneshot;
@@ -16,9 +16,9 @@ use super::context::Context;
 use super::database::Database;
 use super::error::{self, locked};
 use super::maintenance::Maintenance;
-use super::row::seconds;
 use super::transaction::Transaction;
 use super::{record, unshared};
+use crate::in_flight::Queue;
 use crate::state_dir::StateError;
 
 /// Commands in one transaction at most: it must not hold the write lock for long.
@@ -246,8 +246,8 @@ fn transact(
 ) -> Result<(), StateError> {
     let path = context.database.as_path();
     let failed = |failure: rusqlite::Error| error::database(path, &failure);
-    let now = seconds(SystemTime::now());
-    let Some(_turn) = context.in_flight.turn(TURN_PATIENCE)? else { return Err(locked(path)) };
+    let now = context.now();
+    let Some(_turn) = context.in_flight.turn(Queue::Ledger, TURN_PATIENCE)? else { return Err(locked(path)) };
     let done: Vec<_> = match durable {
         true => context.facts().iter().map(|fact| fact.done().clone()).collect(),
         false => Vec::new(),

@@ -81,7 +81,7 @@ impl Engine {
         match self.keep_because(context, recipient, id, held, &why, outcome).await {
             Ok(verdict) => {
                 outcome.effects.warning = Some(why);
-                self.waiting.notify_one();
+                self.held.note_waiting();
                 verdict
             }
             Err(_) => Verdict::Deferred(deferral),
@@ -323,7 +323,7 @@ impl Engine {
             detail,
             envelope: &context.envelope,
             recipient,
-            message: &context.message,
+            message: &context.held,
         };
         let held = self.telemetry.timed(TimedStep::Ledger, self.held.hold(&copy)).await;
         held.map_err(|error| local_state(&error))?;

@@ -1,12 +1,20 @@
 //! Copies kept back.
 
+mod bodies;
+mod clock;
+mod killed;
+mod promises;
+mod released;
+mod room;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use mailhatch::held::{HeldCopy, HeldStore};
-use mailhatch::mail::{Client, Content, ContentBuilder, Envelope, Message, Recipient, Sender};
+use mailhatch::held::{HeldCopy, HeldMessage, HeldStore};
+use mailhatch::mail::{Client, Content, ContentBuilder, Envelope, Recipient, Sender};
+use mailhatch::state_dir::StateError;
 
 use crate::ledger::{config, id};
 
@@ -31,19 +39,27 @@ fn store(state: &Path) -> HeldStore {
 }
 
 async fn hold(store: &HeldStore, number: u128, content: Content) {
-    let (envelope, message) = (envelope(), Message::parse(content));
+    try_to_hold(store, number, "ignored", &HeldMessage::of(&content)).await.expect("held");
+}
+
+async fn try_to_hold(
+    store: &HeldStore,
+    number: u128,
+    verdict: &'static str,
+    message: &HeldMessage,
+) -> Result<(), StateError> {
+    let envelope = envelope();
     let (id, recipient) = (id(number), &envelope.recipients[0]);
-    let detail = "Auto-Submitted: auto-replied";
-    let copy = HeldCopy {
-        id: &id,
-        verdict: "ignored",
-        rule: "auto-submitted",
-        detail,
-        envelope: &envelope,
-        recipient,
-        message: &message,
-    };
-    store.hold(&copy).await.expect("held");
+    let (rule, detail) = ("auto-submitted", "Auto-Submitted: auto-replied");
+    let copy = HeldCopy { id: &id, verdict, rule, detail, envelope: &envelope, recipient, message };
+    store.hold(&copy).await
+}
+
+/// A message of so many octets that is not any other one.
+fn unlike_others(number: u128, octets: usize) -> Content {
+    let mut text = format!("Subject: {number}\r\n\r\n").into_bytes();
+    text.resize(octets, b'x');
+    Content::whole(text)
 }
 
 /// As if it had been held so many days ago.
@@ -119,44 +135,6 @@ async fn a_too_large_message_is_kept_and_read_whole() {
     let mut whole = Vec::new();
     content.write_to(&mut whole).expect("written");
     assert!(whole == [head, rest].concat());
-}
-
-#[tokio::test]
-async fn the_old_ones_go_by_time_then_the_oldest_by_size() {
-    let state = tempfile::tempdir().expect("directory");
-    let store = store(state.path());
-    for number in 1..=5 {
-        hold(&store, number, Content::whole(vec![b'x'; 100_000])).await;
-        // The later held, the higher the number.
-        held_days_ago(state.path(), number, 10 - number as u32);
-    }
-    let untouched = store.purge(DAY * 10, MUCH).await.expect("purged");
-    assert_eq!((untouched.removed, untouched.kept), (0, 5));
-    assert!((500_000..1_000_000).contains(&untouched.kept_size), "{untouched:?}");
-    let by_time = store.purge(DAY * 8, MUCH).await.expect("purged");
-    assert_eq!((by_time.removed, by_time.kept), (2, 3));
-    assert_eq!(numbers(&store).await, [3, 4, 5]);
-    let by_size = store.purge(DAY * 10, untouched.kept_size / 5 * 2).await.expect("purged");
-    assert_eq!((by_size.removed, by_size.kept), (1, 2));
-    assert_eq!(numbers(&store).await, [4, 5]);
-    store.purge(DAY * 10, 1).await.expect("purged");
-    assert_eq!(numbers(&store).await, [5], "the newest may just have been promised to be safe");
-}
-
-#[tokio::test]
-async fn holding_keeps_to_the_configured_size_without_being_asked() {
-    let state = tempfile::tempdir().expect("directory");
-    // Each copy is more than the 64th part of the limit, so a sweep follows each.
-    let store = HeldStore::new(&config(state.path(), "[held]\nmax_size = \"500KiB\"\n"));
-    for number in 1..=8 {
-        hold(&store, number, Content::whole(vec![b'x'; 100_000])).await;
-        held_days_ago(state.path(), number, 20 - number as u32);
-    }
-    let kept = numbers(&store).await;
-    assert!((3..=5).contains(&kept.len()), "{kept:?}");
-    assert_eq!(kept, (9 - kept.len() as u128..=8).collect::<Vec<_>>(), "the oldest went first");
-    hold(&store, 9, Content::whole(vec![b'x'; 1_000_000])).await;
-    assert_eq!(numbers(&store).await, [9], "a copy over the whole limit is kept all the same");
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ mod upgrade;
 
 use std::path::Path;
 
-use state::{claimed, held, hold, ledger, refused};
-pub use state::{config, id};
+pub use state::{claimed, config, id};
+use state::{held, hold, ledger, refused};
 
 /// The database from outside, as another process would use it.
 fn database(state_dir: &Path) -> rusqlite::Connection {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use mailhatch::config::Config;
 use mailhatch::event_id::EventId;
-use mailhatch::held::{HeldCopy, HeldStore};
+use mailhatch::held::{HeldCopy, HeldMessage, HeldStore};
 use mailhatch::ledger::{Begin, Claim, DeliveryLog, Ledger, NoticeRequest};
-use mailhatch::mail::{Client, Content, Envelope, Message, Origin, Recipient, Sender};
+use mailhatch::mail::{Client, Content, Envelope, Origin, Recipient, Sender};
 use mailhatch::state_dir::StateError;
 
 /// How many events the children of a race hand over.
@@ -54,7 +54,7 @@ pub async fn hold(state: &Path, number: u128, size: usize) -> Result<(), StateEr
     let (sender, client) = (Sender::Null, Client::default());
     let envelope =
         Envelope { sender, recipients: vec![recipient.clone()], client, queue_id: None, origin: Origin::Smtp };
-    let (id, message) = (id(number), Message::parse(Content::whole(vec![b'x'; size])));
+    let (id, message) = (id(number), HeldMessage::of(&Content::whole(vec![b'x'; size])));
     let (envelope, recipient, message) = (&envelope, &recipient, &message);
     held(state)
         .hold(&HeldCopy { id: &id, verdict: "ignored", rule: "r", detail: "d", envelope, recipient, message })

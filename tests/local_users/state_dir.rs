@@ -80,7 +80,7 @@ fn a_member_of_the_group_can_open_nothing_that_could_be_locked() {
     assert!(site.pipe(REPLY_ADDRESS).status.success());
     for made_by_0_1_0 in [false, true] {
         if made_by_0_1_0 {
-            for path in walk(&site.state()) {
+            for path in walk(&site.state()).into_iter().filter(|path| !path.ends_with("clock")) {
                 let mode = if path.is_dir() { 0o750 } else { 0o640 };
                 fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             }

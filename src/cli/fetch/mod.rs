@@ -18,15 +18,13 @@ use readers::{Ended, Readers};
 
 use super::output::{FAILED, print_error, report};
 use super::reload::{ReloadableEngine, telemetry};
-use super::service::{become_unprivileged, log_panics, serve_metrics, tell_reload};
+use super::service::{MAINTENANCE, become_unprivileged, log_panics, maintain, serve_metrics, tell_reload};
 use super::set_up::{Site, service_runtime};
 use super::sharing::keep_the_others_informed;
+use crate::ledger::DeliveryLog;
 use crate::log_line::{Level, LogLine};
 use crate::sandbox::Sandbox;
 use crate::telemetry::Metrics;
-
-/// How often it is looked whether the held copies are to be swept.
-const MAINTENANCE: Duration = Duration::from_secs(3600);
 
 /// Options of `fetch`.
 #[derive(Clone, Debug, Args)]
@@ -96,7 +94,7 @@ async fn fetch(service: Arc<ReloadableEngine>, path: PathBuf, asked: Vec<String>
             _ = watchdog.tick() => if readers.all_move() {
                 drop(sd_notify::notify(&[NotifyState::Watchdog]));
             },
-            _ = maintenance.tick() => service.current().held().sweep_if_due(),
+            _ = maintenance.tick() => maintain(&service),
             Some(()) = hangup.recv() => {
                 let reloaded = service.reload(&path).and_then(|()| readers::check(service.current().config(), readers.asked()));
                 let is_good = reloaded.is_ok();

@@ -17,18 +17,16 @@ use sockets::Sockets;
 
 use super::output::{FAILED, print_error, report};
 use super::reload::{ReloadableEngine, telemetry};
-use super::service::{become_unprivileged, log_panics, serve_metrics, tell_reload};
+use super::service::{MAINTENANCE, become_unprivileged, log_panics, maintain, serve_metrics, tell_reload};
 use super::set_up::{Site, service_runtime};
 use super::sharing::keep_the_others_informed;
 use crate::intake::shutdown::{Shutdown, ShutdownTrigger};
 use crate::intake::{lmtp, policy};
+use crate::ledger::DeliveryLog;
 use crate::log_line::{Level, LogLine};
 use crate::pipeline::{Round, WaitingCopies};
 use crate::sandbox::Sandbox;
 use crate::telemetry::Metrics;
-
-/// How often it is looked whether the held copies are to be swept.
-const MAINTENANCE: Duration = Duration::from_secs(3600);
 
 /// Runs until SIGTERM and gives the exit status.
 pub(super) fn run(path: &Path) -> u8 {
@@ -72,7 +70,7 @@ async fn serve(service: ReloadableEngine, path: PathBuf) -> io::Result<()> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = watchdog.tick() => drop(sd_notify::notify(&[NotifyState::Watchdog])),
-            _ = maintenance.tick() => service.current().held().sweep_if_due(),
+            _ = maintenance.tick() => maintain(&service),
             hung_up = hangup.recv() => reload(&service, &path, hung_up),
             ended = &mut serving => return ended.map(drop).map_err(io::Error::other),
         }
