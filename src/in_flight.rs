@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -20,6 +20,9 @@ use crate::state_dir::{StateDir, StateError, private_file};
 
 /// Its name in the state directory.
 const FILE: &str = "claims";
+
+/// How long an event that has ended may still look as if it were in flight, to other processes.
+const LINGER: Duration = Duration::from_millis(20);
 
 /// What is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,12 @@ struct State {
     file: Option<File>,
     /// Device and inode of it.
     identity: (u64, u64),
+    /// What is begun at the same time shares an open file: closing it ends all its locks with one system call.
+    batch: Weak<Batch>,
+    /// Batches of which something has ended that is still locked.
+    lingering: Vec<Weak<Batch>>,
+    /// Locks that are dropped now may linger.
+    may_linger: bool,
     /// A lock does not conflict with another of the same open file, so what this process holds is kept here.
     taken: HashSet<off_t>,
     /// The same for shared locks, with how many hold one.
@@ -72,11 +81,21 @@ enum TurnLock {
     Waited(#[expect(dead_code, reason = "closed at its drop, which ends the lock")] File),
 }
 
+/// Events that were begun at the same time.
+#[derive(Debug)]
+struct Batch {
+    file: File,
+    began: Instant,
+    /// What has ended, and is locked until the whole batch has, or for [`LINGER`].
+    ended: Mutex<Vec<off_t>>,
+}
+
 /// One lock; dropped, it is free again.
 #[derive(Debug)]
 pub struct InFlightLock {
     locks: Arc<InFlightLocks>,
     offset: off_t,
+    batch: Option<Arc<Batch>>,
 }
 
 /// One share of a lock; when the last one is dropped, it is free again.
@@ -90,6 +109,64 @@ impl InFlightLocks {
     /// Names them; opens nothing yet.
     pub fn new(state_dir: &StateDir) -> Self {
         Self { state_dir: state_dir.clone(), path: state_dir.path().join(FILE), state: Mutex::default() }
+    }
+
+    /// What is begun from now on is a batch of its own.
+    pub fn begin_batch(&self) {
+        self.state().batch = Weak::new();
+    }
+
+    /// The same as [`InFlightLocks::take`], in the batch of the moment.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn take_in_batch(self: &Arc<Self>, right: Right, id: &EventId) -> Result<Option<InFlightLock>, StateError> {
+        let offset = offset_of(right, id);
+        let mut state = self.state();
+        if state.taken.contains(&offset) || state.shared.contains_key(&offset) {
+            return Ok(None);
+        }
+        let batch = match state.batch.upgrade() {
+            Some(batch) => batch,
+            None => self.open_batch(&mut state)?,
+        };
+        // It may be one of ours that has ended, and would be unlocked later.
+        state.let_go(|batch| batch.has_ended(offset));
+        if !self.lock_byte_of(&batch.file, offset, libc::F_WRLCK)? {
+            return Ok(None);
+        }
+        state.taken.insert(offset);
+        Ok(Some(InFlightLock { locks: Arc::clone(self), offset, batch: Some(batch) }))
+    }
+
+    fn open_batch(&self, state: &mut State) -> Result<Arc<Batch>, StateError> {
+        // That it is the file that others lock, and no other one.
+        self.file(state)?;
+        let directory = self.state_dir.open()?;
+        let cannot = |error: io::Error| StateError::file("open", &self.path, &error);
+        let file = private_file(&directory, FILE)?;
+        let metadata = file.metadata().map_err(cannot)?;
+        if (metadata.dev(), metadata.ino()) != state.identity {
+            return Err(StateError::new(format!("{} was replaced: it is opened again", self.path.display())));
+        }
+        let batch = Arc::new(Batch { file, began: Instant::now(), ended: Mutex::default() });
+        state.batch = Arc::downgrade(&batch);
+        Ok(batch)
+    }
+
+    /// Lets locks be dropped, all at once: those of a batch of which nothing is left cost nothing, the others may stay locked
+    /// for [`LINGER`].
+    pub fn drop_at_once<T>(&self, locks: T) {
+        self.state().may_linger = true;
+        drop(locks);
+        self.state().may_linger = false;
+    }
+
+    /// Unlocks what has ended a while ago; how long until there is something to unlock again.
+    pub fn unlock_ended(&self) -> Option<Duration> {
+        let mut state = self.state();
+        state.let_go(|batch| batch.began.elapsed() >= LINGER);
+        (!state.lingering.is_empty()).then_some(LINGER)
     }
 
     /// `None`: another process, or another task of this one, has it.
@@ -207,23 +284,20 @@ impl InFlightLocks {
             return Ok(None);
         }
         state.taken.insert(offset);
-        Ok(Some(InFlightLock { locks: Arc::clone(self), offset }))
+        Ok(Some(InFlightLock { locks: Arc::clone(self), offset, batch: None }))
     }
 
     /// False if another process has it.
     fn lock_byte(&self, state: &State, offset: off_t, kind: libc::c_int) -> Result<bool, StateError> {
         let Some(file) = &state.file else { return Ok(false) };
+        self.lock_byte_of(file, offset, kind)
+    }
+
+    fn lock_byte_of(&self, file: &File, offset: off_t, kind: libc::c_int) -> Result<bool, StateError> {
         match fcntl(file, FcntlArg::F_OFD_SETLK(&byte(offset, kind))) {
             Ok(_) => Ok(true),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
             Err(error) => Err(StateError::file("lock a byte of", &self.path, &error.into())),
-        }
-    }
-
-    fn unlock_byte(state: &State, offset: off_t) {
-        if let Some(file) = &state.file {
-            // Cannot fail for a range that is locked; and if it did, the event would only be deferred.
-            let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&byte(offset, libc::F_UNLCK)));
         }
     }
 
@@ -261,8 +335,11 @@ impl InFlightLocks {
 impl Drop for InFlightLock {
     fn drop(&mut self) {
         let mut state = self.locks.state();
-        InFlightLocks::unlock_byte(&state, self.offset);
         state.taken.remove(&self.offset);
+        match self.batch.take() {
+            None => state.file.iter().for_each(|file| unlock_byte(file, self.offset)),
+            Some(batch) => state.end(batch, self.offset),
+        }
     }
 }
 
@@ -272,11 +349,55 @@ impl Drop for SharedLock {
         match state.shared.get_mut(&self.offset) {
             Some(count) if *count > 1 => *count -= 1,
             _ => {
-                InFlightLocks::unlock_byte(&state, self.offset);
+                state.file.iter().for_each(|file| unlock_byte(file, self.offset));
                 state.shared.remove(&self.offset);
             }
         }
     }
+}
+
+impl Batch {
+    fn ended(&self) -> MutexGuard<'_, Vec<off_t>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_ended(&self, offset: off_t) -> bool {
+        self.ended().contains(&offset)
+    }
+}
+
+impl State {
+    fn end(&mut self, batch: Arc<Batch>, offset: off_t) {
+        // The last one closes the file, which ends all its locks.
+        if Arc::strong_count(&batch) == 1 {
+            return;
+        }
+        if !self.may_linger || batch.began.elapsed() >= LINGER {
+            return unlock_byte(&batch.file, offset);
+        }
+        let mut ended = batch.ended();
+        if ended.is_empty() {
+            self.lingering.push(Arc::downgrade(&batch));
+        }
+        ended.push(offset);
+    }
+
+    /// Unlocks what has ended of such batches.
+    fn let_go(&mut self, which: impl Fn(&Batch) -> bool) {
+        self.lingering.retain(|batch| {
+            let Some(batch) = batch.upgrade() else { return false };
+            let is_one = which(&batch);
+            if is_one {
+                batch.ended().drain(..).for_each(|offset| unlock_byte(&batch.file, offset));
+            }
+            !is_one
+        });
+    }
+}
+
+fn unlock_byte(file: &File, offset: off_t) {
+    // Cannot fail for a range that is locked; and if it did, the event would only be deferred.
+    let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&byte(offset, libc::F_UNLCK)));
 }
 
 fn byte(offset: off_t, kind: libc::c_int) -> libc::flock {

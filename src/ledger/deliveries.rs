@@ -13,8 +13,9 @@ use crate::state_dir::StateError;
 
 /// Claims an event.
 ///
-/// The row that it writes shows that the ledger can be written; it needs no fsync, because nothing is lost with it: if it is
-/// gone after a power cut, so is the claim, and the event is begun again.
+/// The row that it writes shows that the ledger can be written, before the application is asked: where that was shown a moment
+/// ago it only reads. The row needs no fsync, because nothing is lost with it: if it is gone after a power cut, so is the
+/// claim, and the event is begun again.
 pub(super) struct BeginDelivery {
     id: EventId,
     lock: Option<InFlightLock>,
@@ -28,12 +29,13 @@ impl BeginDelivery {
 
 impl Command for BeginDelivery {
     type Value = Begin;
+    const PROBES: bool = true;
 
     fn prepare(&mut self, context: &Context) -> Result<Option<Begin>, StateError> {
         if let Some(at) = context.facts().iter().find_map(|fact| fact.delivery_of(&self.id)) {
             return Ok(Some(Begin::Delivered(time(at))));
         }
-        self.lock = context.in_flight.take(Right::HandOver, &self.id)?;
+        self.lock = context.in_flight.take_in_batch(Right::HandOver, &self.id)?;
         Ok(self.lock.is_none().then_some(Begin::InFlight))
     }
 
@@ -44,11 +46,13 @@ impl Command for BeginDelivery {
         if let Some(Some(at)) = delivered {
             return Ok(Begin::Delivered(time(at)));
         }
-        // The time of the last beginning: the row outlives the delivery by the whole time of the expiry.
-        transaction.execute(
-            "INSERT INTO delivery (id, begun) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET begun = excluded.begun",
-            (key, transaction.now),
-        )?;
+        if !transaction.is_writable {
+            // The time of the last beginning: the row outlives the delivery by the whole time of the expiry.
+            transaction.execute(
+                "INSERT INTO delivery (id, begun) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET begun = excluded.begun",
+                (key, transaction.now),
+            )?;
+        }
         match self.lock.take() {
             Some(lock) => Ok(Begin::New(Claim::new(self.id.clone(), lock))),
             None => Ok(Begin::InFlight),
@@ -81,10 +85,10 @@ impl Command for Delivered {
     }
 }
 
-/// Writes down that an event was delivered. The row of the beginning is there, unless the ledger was replaced in the meantime.
+/// Writes down that an event was delivered. The row of the beginning may be there.
 pub(super) fn record(transaction: &Transaction<'_>, id: &EventId, at: i64) -> Result<(), StateError> {
     let statement = "INSERT INTO delivery (id, begun, delivered) VALUES (?1, ?2, ?2)
-                     ON CONFLICT DO UPDATE SET delivered = excluded.delivered";
+                     ON CONFLICT DO UPDATE SET delivered = excluded.delivered, begun = max(begun, excluded.begun)";
     transaction.execute(statement, (row_key(id), at)).map(drop)
 }
 

@@ -14,8 +14,8 @@ use crate::state_dir::StateError;
 
 /// The deliveries, refusals and notices of one application's mail.
 pub trait DeliveryLog: fmt::Debug + Send + Sync {
-    /// Claims an event. Before it says yes it has written, so that a full disk defers the message before the application has
-    /// it, not after.
+    /// Claims an event. Before it says yes it has written, now or a moment ago, so that a full disk defers the message before
+    /// the application has it, not after.
     ///
     /// # Errors
     /// It cannot be read or written.

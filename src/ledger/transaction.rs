@@ -16,11 +16,13 @@ pub(super) struct Transaction<'c> {
     path: &'c Path,
     /// The time of the transaction in seconds since 1970, by the clock of ages.
     pub(super) now: i64,
+    /// That the ledger can be written was shown a moment ago.
+    pub(super) is_writable: bool,
 }
 
 impl<'c> Transaction<'c> {
     pub(super) fn new(connection: &'c Connection, path: &'c Path, now: i64) -> Self {
-        Self { connection, path, now }
+        Self { connection, path, now, is_writable: false }
     }
 
     /// Runs a statement; the number of rows that it changed.

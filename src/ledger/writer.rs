@@ -1,12 +1,13 @@
 //! The writer: it owns the connection, and puts everything that waits for the disk into one transaction.
 //!
-//! So sixteen sessions share one fsync, and no task of the service's runtime ever waits for a disk. Its thread starts with the
-//! first question; a `pipe` for one recipient has none. After an error the connection is closed, and the next question opens
-//! it afresh.
+//! So sixteen sessions share one fsync, and no task of the service's runtime ever waits for a disk: what is begun is looked up
+//! in the transaction that writes down what is done, and answered before its fsync. Its thread starts with the first question;
+//! a `pipe` for one recipient has none. After an error the connection is closed, and the next question opens it afresh.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::TransactionBehavior;
 use tokio::sync::oneshot;
@@ -26,6 +27,9 @@ const BATCH: usize = 256;
 
 /// How often what has come in meanwhile is taken in before the fsync.
 const ROUNDS: usize = 3;
+
+/// How long a commit shows that the ledger can be written, where several ask at once.
+const SHOWN: Duration = Duration::from_millis(100);
 
 /// How long other processes may be before us in the queue. Each takes an fsync.
 const TURN_PATIENCE: Duration = Duration::from_secs(10);
@@ -71,7 +75,8 @@ impl WriterHandle {
 
     fn send(&self, asked: Box<dyn Waiting>) -> Result<(), StateError> {
         if let Some(writer) = self.in_place.get() {
-            writer.lock().unwrap_or_else(PoisonError::into_inner).serve(asked, || None);
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.serve(&mut VecDeque::from([asked]), &mut || None);
             return Ok(());
         }
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,6 +106,7 @@ trait Waiting: Send {
     /// False if it is settled, or nobody wants it any more.
     fn prepare(&mut self, context: &Context) -> bool;
     fn records(&self) -> bool;
+    fn probes(&self) -> bool;
     fn run(&mut self, transaction: &Transaction<'_>, context: &Context) -> Result<(), StateError>;
     /// Answers; with the error, if the transaction failed.
     fn answer(self: Box<Self>, failure: Option<&StateError>);
@@ -123,6 +129,10 @@ impl<C: Command> Waiting for Asked<C> {
 
     fn records(&self) -> bool {
         C::RECORDS
+    }
+
+    fn probes(&self) -> bool {
+        C::PROBES
     }
 
     fn run(&mut self, transaction: &Transaction<'_>, context: &Context) -> Result<(), StateError> {
@@ -152,23 +162,55 @@ struct Writer {
     maintenance: Maintenance,
     /// The last record could not be written down.
     is_behind: bool,
+    /// When the disk took something the last time.
+    written: Option<Instant>,
+}
+
+/// What waits, by what it needs.
+#[derive(Default)]
+struct Batch {
+    /// Writes, and needs no fsync.
+    passing: Vec<Box<dyn Waiting>>,
+    /// Only reads.
+    reading: Vec<Box<dyn Waiting>>,
+    /// Needs an fsync.
+    recording: Vec<Box<dyn Waiting>>,
+}
+
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Read,
+    Write,
 }
 
 impl Writer {
     fn new(context: Arc<Context>) -> Self {
-        Self { context, database: None, maintenance: Maintenance::default(), is_behind: false }
+        Self { context, database: None, maintenance: Maintenance::default(), is_behind: false, written: None }
     }
 
     fn work(mut self, queue: &Receiver<Box<dyn Waiting>>) {
+        let mut waiting = VecDeque::new();
         loop {
             let unrecorded = !self.context.facts().is_empty();
-            match queue.recv_timeout(self.maintenance.pause(unrecorded.then_some(RETRY))) {
-                Ok(asked) => self.serve(asked, || queue.try_recv().ok()),
-                Err(RecvTimeoutError::Timeout) if unrecorded => self.record(Vec::new()),
+            let retry = unrecorded.then_some(RETRY);
+            let pause = match self.context.in_flight.unlock_ended() {
+                Some(pause) => pause,
+                None => self.maintenance.pause(retry),
+            };
+            match queue.recv_timeout(pause) {
+                Ok(asked) => {
+                    waiting.push_back(asked);
+                    self.serve(&mut waiting, &mut || queue.try_recv().ok());
+                }
+                Err(RecvTimeoutError::Timeout) if self.context.in_flight.unlock_ended().is_some() => {}
+                Err(RecvTimeoutError::Timeout) if unrecorded => {
+                    self.record(Batch::default(), &mut waiting, &mut || None)
+                }
                 Err(RecvTimeoutError::Timeout) => self.maintenance.step(&self.context, &mut self.database),
                 Err(RecvTimeoutError::Disconnected) => {
                     if unrecorded {
-                        self.record(Vec::new());
+                        self.record(Batch::default(), &mut waiting, &mut || None);
                     }
                     return;
                 }
@@ -176,97 +218,177 @@ impl Writer {
         }
     }
 
-    /// All that waits, in transactions of two kinds, each committed before any of it is answered: what needs no fsync does not
-    /// wait for one, and what is acknowledged while that is written shares the next fsync.
-    fn serve(&mut self, first: Box<dyn Waiting>, mut waiting: impl FnMut() -> Option<Box<dyn Waiting>>) {
-        let (mut first, mut recording) = (Some(first), Vec::new());
-        for _ in 0..ROUNDS {
-            let batch: Vec<_> = first.take().into_iter().chain(std::iter::from_fn(&mut waiting)).take(BATCH).collect();
-            if batch.is_empty() {
+    /// All that waits, in transactions of three kinds: what needs no fsync does not wait for one, and what is begun or
+    /// acknowledged while others are written down shares their transaction.
+    fn serve(&mut self, waiting: &mut VecDeque<Box<dyn Waiting>>, more: &mut dyn FnMut() -> Option<Box<dyn Waiting>>) {
+        while !waiting.is_empty() {
+            self.context.in_flight.begin_batch();
+            let mut batch = Batch::default();
+            let asked: Vec<_> = std::iter::from_fn(|| waiting.pop_front().or_else(&mut *more)).take(BATCH).collect();
+            // Who is alone shows for himself that the ledger can be written.
+            let is_shown = asked.len() > 1 && self.written.is_some_and(|written| written.elapsed() < SHOWN);
+            asked.into_iter().for_each(|asked| self.sort(asked, is_shown, &mut batch));
+            if !batch.passing.is_empty() {
+                self.settle(std::mem::take(&mut batch.passing), Purpose::Write);
+            }
+            if !batch.recording.is_empty() || !self.context.facts().is_empty() {
+                self.record(batch, waiting, more);
+            } else if !batch.reading.is_empty() {
+                self.settle(batch.reading, Purpose::Read);
+            }
+        }
+    }
+
+    /// Answers what needs no database, and finds out what the others need.
+    ///
+    /// After a record that failed everything waits for the next one: nothing new is begun before the disk has taken what is
+    /// done.
+    fn sort(&self, mut asked: Box<dyn Waiting>, is_shown: bool, batch: &mut Batch) {
+        if !asked.prepare(&self.context) {
+            asked.answer(None);
+        } else if asked.records() || self.is_behind {
+            batch.recording.push(asked);
+        } else if asked.probes() && is_shown {
+            batch.reading.push(asked);
+        } else {
+            batch.passing.push(asked);
+        }
+    }
+
+    /// One transaction for those who ask, each answered at its end.
+    fn settle(&mut self, mut asked: Vec<Box<dyn Waiting>>, purpose: Purpose) {
+        let done = self.open().and_then(|(database, context)| transact(database, context, &mut asked, purpose));
+        self.note(&done, purpose);
+        let failure = done.err();
+        asked.into_iter().for_each(|asked| asked.answer(failure.as_ref()));
+    }
+
+    /// Writes down all that is known to be done. What only reads is answered before the fsync, and so is what comes in until
+    /// then; what writes is left in `waiting`.
+    fn record(
+        &mut self,
+        batch: Batch,
+        waiting: &mut VecDeque<Box<dyn Waiting>>,
+        more: &mut dyn FnMut() -> Option<Box<dyn Waiting>>,
+    ) {
+        let Batch { mut reading, mut recording, .. } = batch;
+        let done = self.write_down(&mut reading, &mut recording, waiting, more);
+        self.note(&done, Purpose::Write);
+        self.is_behind = done.is_err();
+        let failure = done.err();
+        reading.into_iter().chain(recording).for_each(|asked| asked.answer(failure.as_ref()));
+    }
+
+    fn write_down(
+        &mut self,
+        reading: &mut Vec<Box<dyn Waiting>>,
+        recording: &mut Vec<Box<dyn Waiting>>,
+        waiting: &mut VecDeque<Box<dyn Waiting>>,
+        more: &mut dyn FnMut() -> Option<Box<dyn Waiting>>,
+    ) -> Result<(), StateError> {
+        let takes_in = !self.is_behind;
+        let (database, context) = self.open()?;
+        let path = context.database.as_path();
+        let failed = |failure: rusqlite::Error| error::database(path, &failure);
+        let now = context.now();
+        let Some(_turn) = context.in_flight.turn(Queue::Ledger, TURN_PATIENCE)? else { return Err(locked(path)) };
+        database.set_durable(true).map_err(failed)?;
+        database.count_commit().map_err(failed)?;
+        let begun = database.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let mut transaction = Transaction::new(&begun, path, now);
+        transaction.is_writable = takes_in;
+        let told = context.told().clone();
+        unshared::forget(&transaction, &told)?;
+        let (mut written, mut ran) = (0, 0);
+        for round in 1..=ROUNDS {
+            let done: Vec<_> = context.facts().iter().skip(written).map(|fact| fact.done().clone()).collect();
+            for done in &done {
+                record::write(&transaction, done, context.is_shared())?;
+            }
+            written += done.len();
+            for asked in recording.iter_mut().skip(ran) {
+                asked.run(&transaction, context)?;
+            }
+            ran = recording.len();
+            while let Some(asked) = reading.last_mut() {
+                asked.run(&transaction, context)?;
+                reading.pop().into_iter().for_each(|asked| asked.answer(None));
+            }
+            if round == ROUNDS || !takes_in {
                 break;
             }
-            self.pass(batch, &mut recording);
-        }
-        if !recording.is_empty() || !self.context.facts().is_empty() {
-            self.record(recording);
-        }
-    }
-
-    /// Answers what needs no fsync, and leaves the rest.
-    ///
-    /// After a record that failed all is left: nothing new is begun before the disk has taken what is done.
-    fn pass(&mut self, batch: Vec<Box<dyn Waiting>>, recording: &mut Vec<Box<dyn Waiting>>) {
-        let mut passing = Vec::new();
-        for mut asked in batch {
-            match asked.prepare(&self.context) {
-                false => asked.answer(None),
-                true if asked.records() || self.is_behind => recording.push(asked),
-                true => passing.push(asked),
+            // Nobody else commits meanwhile: whoever had an in-flight lock that is taken now has done so before.
+            let mut came_in = false;
+            for mut asked in std::iter::from_fn(&mut *more).take(BATCH) {
+                came_in = true;
+                match asked.prepare(context) {
+                    false => asked.answer(None),
+                    true if asked.records() => recording.push(asked),
+                    true if asked.probes() => reading.push(asked),
+                    true => waiting.push_back(asked),
+                }
+            }
+            if !came_in {
+                break;
             }
         }
-        if !passing.is_empty() {
-            self.settle(passing, false);
-        }
+        begun.commit().map_err(failed)?;
+        context.told().drain(..told.len());
+        // Those that came in meanwhile stand behind them. Their guards end here.
+        let recorded: Vec<_> = context.facts().drain(..written).collect();
+        context.in_flight.drop_at_once(recorded);
+        Ok(())
     }
 
-    fn record(&mut self, asked: Vec<Box<dyn Waiting>>) {
-        self.is_behind = self.settle(asked, true);
-    }
-
-    /// One transaction; true if it failed.
-    fn settle(&mut self, mut batch: Vec<Box<dyn Waiting>>, durable: bool) -> bool {
-        let failure = self.commit(&mut batch, durable).err();
-        if failure.is_some() {
-            self.database = None;
+    fn open(&mut self) -> Result<(&mut Database, &Context), StateError> {
+        let Self { context, database, .. } = self;
+        if let Some(database) = database {
+            database.verify(&context.state_dir)?;
         }
-        for asked in batch {
-            asked.answer(failure.as_ref());
-        }
-        failure.is_some()
-    }
-
-    fn commit(&mut self, batch: &mut [Box<dyn Waiting>], durable: bool) -> Result<(), StateError> {
-        if let Some(database) = &self.database {
-            database.verify(&self.context.state_dir)?;
-        }
-        let database = match &mut self.database {
+        let database = match database {
             Some(database) => database,
-            closed => closed.insert(Database::open(&self.context.state_dir)?),
+            closed => closed.insert(Database::open(&context.state_dir)?),
         };
-        transact(database, &self.context, batch, durable)
+        Ok((database, context))
+    }
+
+    fn note(&mut self, done: &Result<(), StateError>, purpose: Purpose) {
+        match done {
+            Err(_) => (self.database, self.written) = (None, None),
+            Ok(()) if purpose == Purpose::Read => {}
+            Ok(()) => self.written = Some(Instant::now()),
+        }
     }
 }
 
-/// One transaction; a durable one also writes down all that is known to be done.
+/// One transaction without an fsync.
 fn transact(
     database: &mut Database,
     context: &Context,
-    batch: &mut [Box<dyn Waiting>],
-    durable: bool,
+    asked: &mut [Box<dyn Waiting>],
+    purpose: Purpose,
 ) -> Result<(), StateError> {
     let path = context.database.as_path();
     let failed = |failure: rusqlite::Error| error::database(path, &failure);
     let now = context.now();
-    let Some(_turn) = context.in_flight.turn(Queue::Ledger, TURN_PATIENCE)? else { return Err(locked(path)) };
-    let done: Vec<_> = match durable {
-        true => context.facts().iter().map(|fact| fact.done().clone()).collect(),
-        false => Vec::new(),
+    let (behavior, _turn) = match purpose {
+        Purpose::Read => (TransactionBehavior::Deferred, None),
+        Purpose::Write => {
+            let Some(turn) = context.in_flight.turn(Queue::Ledger, TURN_PATIENCE)? else { return Err(locked(path)) };
+            database.set_durable(false).map_err(failed)?;
+            database.count_commit().map_err(failed)?;
+            (TransactionBehavior::Immediate, Some(turn))
+        }
     };
-    database.set_durable(durable).map_err(failed)?;
-    database.count_commit().map_err(failed)?;
-    let begun = database.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let transaction = Transaction::new(&begun, path, now);
-    for done in &done {
-        record::write(&transaction, done, context.is_shared())?;
-    }
-    let told = context.told().clone();
+    let begun = database.connection.transaction_with_behavior(behavior).map_err(failed)?;
+    let mut transaction = Transaction::new(&begun, path, now);
+    transaction.is_writable = purpose == Purpose::Read;
+    let told = if purpose == Purpose::Write { context.told().clone() } else { Vec::new() };
     unshared::forget(&transaction, &told)?;
-    for asked in batch {
+    for asked in asked {
         asked.run(&transaction, context)?;
     }
     begun.commit().map_err(failed)?;
     context.told().drain(..told.len());
-    // Those that came in meanwhile stand behind them. Their guards end here.
-    context.facts().drain(..done.len());
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod faults;
+mod in_flight;
 mod inboxes;
 mod notices;
 mod processes;
