@@ -4,6 +4,7 @@
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, fchown};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::directory::{Directory, Entry, TemporaryDirectory};
 
@@ -81,9 +82,98 @@ pub fn write_directory<'d>(
     Ok(temporary)
 }
 
+/// The fsyncs of one directory that several write into at once: one that begins after a rename covers it, whoever asks for it.
+#[derive(Debug, Default)]
+pub struct SharedSync {
+    state: Mutex<SyncState>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct SyncState {
+    /// The directory, and how many fsyncs of it have begun, and up to which one all has come to the disk.
+    directory: (u64, u64),
+    begun: u64,
+    done: u64,
+    is_running: bool,
+}
+
+impl SharedSync {
+    /// Returns when an fsync of the directory that began after this call is done.
+    ///
+    /// # Errors
+    /// The disk cannot take it.
+    pub fn sync(&self, directory: &Directory) -> io::Result<()> {
+        let identity = directory.entry()?.identity;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.directory != identity {
+            if state.is_running {
+                // Another directory is there now; those who began before it are not disturbed.
+                drop(state);
+                return directory.sync();
+            }
+            *state = SyncState { directory: identity, ..SyncState::default() };
+        }
+        let needed = state.begun + 1;
+        while state.directory == identity && state.done < needed {
+            if state.is_running {
+                state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            state.begun += 1;
+            state.is_running = true;
+            let number = state.begun;
+            drop(state);
+            let synced = directory.sync();
+            state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.is_running = false;
+            self.ended.notify_all();
+            // An fsync that failed says so to one of them only (fsync(2)): each of the others tries its own.
+            synced?;
+            state.done = number;
+        }
+        match state.directory == identity {
+            true => Ok(()),
+            false => {
+                drop(state);
+                directory.sync()
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_who_come_at_once_share_and_each_is_covered() {
+        let base = tempfile::tempdir().expect("directory");
+        let sync = SharedSync::default();
+        std::thread::scope(|scope| {
+            for number in 0..32 {
+                let (sync, directory) = (&sync, open(&base));
+                scope.spawn(move || {
+                    directory.new_file(&number.to_string(), 0o600).expect("file");
+                    let before = sync.state.lock().expect("state").begun;
+                    sync.sync(&directory).expect("synced");
+                    assert!(sync.state.lock().expect("state").done > before, "one that began after the file was there");
+                });
+            }
+        });
+        let state = sync.state.into_inner().expect("state");
+        assert!(state.done == state.begun && state.begun <= 32 && !state.is_running, "{state:?}");
+    }
+
+    #[test]
+    fn another_directory_has_fsyncs_of_its_own() {
+        let [one, other] = [(); 2].map(|()| tempfile::tempdir().expect("directory"));
+        let sync = SharedSync::default();
+        for base in [&one, &other, &one] {
+            sync.sync(&open(base)).expect("synced");
+            assert_eq!(sync.state.lock().expect("state").done, 1);
+        }
+    }
 
     fn open(base: &tempfile::TempDir) -> Directory {
         Directory::open(base.path()).expect("directory")

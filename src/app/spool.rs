@@ -4,6 +4,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -16,7 +17,7 @@ use super::event_json::EventJson;
 use super::settings::{Kind, Setup};
 use crate::config::{ConfigError, EventPart, Located};
 use crate::directory::{Directory, Kind as EntryKind, TemporaryDirectory};
-use crate::durable::{self, Access, Part};
+use crate::durable::{self, Access, Part, SharedSync};
 use crate::verdict::Status;
 
 /// `kind = "spool"`
@@ -40,6 +41,8 @@ struct Spool {
     path: PathBuf,
     parts: Vec<EventPart>,
     wants_authentication: bool,
+    /// Events that are written at once share the fsync of the spool itself.
+    shared_sync: Arc<SharedSync>,
 }
 
 impl Spool {
@@ -50,12 +53,19 @@ impl Spool {
             return Err(setup.config.error_at(&path, "the path of a spool must be absolute"));
         }
         let app = setup.name.value.clone();
-        Ok(Self { app, path: path.value, parts, wants_authentication: setup.config.auth.events })
+        Ok(Self {
+            app,
+            path: path.value,
+            parts,
+            wants_authentication: setup.config.auth.events,
+            shared_sync: Arc::default(),
+        })
     }
 
     async fn deliver(&self, event: &Event) -> Result<Answer, AppError> {
         let (path, parts, owned) = (self.path.clone(), self.parts.clone(), event.clone());
-        let written = tokio::task::spawn_blocking(move || write(&path, &parts, &owned)).await;
+        let sync = Arc::clone(&self.shared_sync);
+        let written = tokio::task::spawn_blocking(move || write(&path, &parts, &owned, &sync)).await;
         // A panic while writing is a fault of ours that must not cost the message.
         let written = written.unwrap_or_else(|panic| Err(SpoolError::Io(io::Error::other(panic))));
         written.map_err(|error| failure(&self.app, &self.path, &error))?;
@@ -86,12 +96,12 @@ impl App for Spool {
     }
 }
 
-fn write(path: &Path, parts: &[EventPart], event: &Event) -> Result<(), SpoolError> {
+fn write(path: &Path, parts: &[EventPart], event: &Event, sync: &SharedSync) -> Result<(), SpoolError> {
     let spool = Spooled::open(path)?;
     let name = event.id.as_str();
     if spool.has(name)? {
         // Whoever wrote it may have been killed between its rename and its fsync.
-        return Ok(spool.base.sync()?);
+        return Ok(sync.sync(&spool.base)?);
     }
     let write_json = |out: &mut dyn Write| EventJson::new(event, parts).write(out);
     let write_message = |out: &mut dyn Write| event.message.content().write_to(out);
@@ -104,7 +114,7 @@ fn write(path: &Path, parts: &[EventPart], event: &Event) -> Result<(), SpoolErr
         Err(_) if spool.has(name)? => {}
         renamed => renamed?,
     }
-    Ok(spool.base.sync()?)
+    Ok(sync.sync(&spool.base)?)
 }
 
 /// Where an entry is written before it appears: nobody else can look or write into it.
