@@ -52,6 +52,11 @@ impl Engine {
                 self.remove_delivered(id).await?;
                 Ok(Released::Delivered(outcome))
             }
+            // What only waited for its application is what its next try would have been: a duplicate.
+            Verdict::Duplicate if copy.record.rule == RULE_PATIENCE => {
+                self.remove_delivered(id).await?;
+                Ok(Released::Delivered(outcome))
+            }
             Verdict::Duplicate if self.was_delivered_since(&outcome, copy.age).await? => {
                 // By a release that ended before it could remove the copy.
                 self.remove_delivered(id).await?;

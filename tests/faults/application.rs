@@ -23,6 +23,14 @@ pub enum Mode {
     Mixed,
     /// Nobody listens.
     Gone,
+    /// The same, for longer than mailhatch lets mail wait with the MTA.
+    Away,
+}
+
+impl Mode {
+    fn is_gone(self) -> bool {
+        matches!(self, Self::Gone | Self::Away)
+    }
 }
 
 /// How one request ended, as the application sees it.
@@ -98,7 +106,7 @@ impl Application {
     /// Changes what it does.
     pub fn set(&self, mode: Mode) {
         let before = std::mem::replace(&mut self.state.lock().unwrap().mode, mode);
-        if (before == Mode::Gone) != (mode == Mode::Gone) {
+        if before.is_gone() != mode.is_gone() {
             self.swap_sockets();
         }
     }
@@ -146,7 +154,7 @@ fn answer(state: &Mutex<State>, request: &Request) -> Reply {
     let fault = match state.mode {
         Mode::Works => None,
         Mode::Fails(fault) => Some(fault),
-        Mode::Gone => Some(Fault::ClosedWithoutAnswer),
+        Mode::Gone | Mode::Away => Some(Fault::ClosedWithoutAnswer),
         Mode::Mixed => {
             let mixed = mixture();
             let index = state.random.below(mixed.len() as u64 * 2) as usize;
@@ -154,7 +162,7 @@ fn answer(state: &Mutex<State>, request: &Request) -> Reply {
         }
     };
     // Where it breaks off, it has done its work before or not: nobody can tell from outside.
-    let has_worked = state.mode != Mode::Gone && state.random.per_mille(500);
+    let has_worked = !state.mode.is_gone() && state.random.per_mille(500);
     let (reply, ended) = decide(fault, is_gitlab, &whose, has_worked);
     let whose = whose.unwrap_or_else(|wrong| {
         state.wrong.push(wrong);

@@ -10,6 +10,7 @@ use crate::mail::Mail;
 use crate::report::Report;
 use crate::sender::send;
 use crate::site::{Site, until};
+use crate::support::process::run as run_command;
 use crate::support::site::Variant;
 use crate::trouble::{trouble_everything_else, trouble_the_application};
 
@@ -50,7 +51,10 @@ pub fn run(plan: Plan) -> Report {
     played.retain(|_, times| *times > 0);
     let troubled = started.elapsed();
     drain(&site);
-    let evidence = Evidence::gather(&site, &application, plan);
+    let mut evidence = Evidence::gather(&site, &application, plan);
+    if played.contains_key("ClockAhead") && evidence.jumps == 0 {
+        evidence.wrong.push("nobody noticed that the clock jumped".to_owned());
+    }
     Report { plan, submissions: submissions.into_inner(), played, troubled, whole: started.elapsed(), evidence }
 }
 
@@ -93,5 +97,15 @@ fn drain(site: &Site) {
     }
     // A process whose Postfix was stopped goes on without it.
     until(Duration::from_secs(60), || site.pipe_processes().is_empty());
+    // What waits for the application is handed over by the service; with pipe alone, by a timer.
+    let handed_over = until(DRAIN, || {
+        if site.variant == Variant::Pipe {
+            run_command(&mut site.mailhatch(&["held", "release", "--waiting"]));
+        }
+        !site.held().contains("held: patience")
+    });
+    if !handed_over {
+        println!("held messages were not handed over in {DRAIN:?}:\n{}", site.held());
+    }
     site.stop_service();
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::application::{Application, Attempt, Ended, Event};
 use crate::campaign::Plan;
+use crate::links::Victim;
 use crate::mail::{Class, Mail};
 use crate::site::{Kill, Site};
 
@@ -38,6 +39,10 @@ pub struct Evidence {
     /// Deferred tries by cause, as Postfix logged them.
     pub deferred: BTreeMap<String, usize>,
     pub duplicates: usize,
+    /// Messages that were held because their application was away for so long.
+    pub patience: usize,
+    /// How often mailhatch said that the clock jumped.
+    pub jumps: usize,
     pub bounced: usize,
     pub left: usize,
     pub outgoing: usize,
@@ -65,6 +70,9 @@ impl Evidence {
             Records { events: &events, held: this.held_copies(site), kills: site.kills(), log: by_id(&service_log) };
         this.kills = records.kills.len();
         this.duplicates = service_log.lines().filter(|line| line.contains("verdict=duplicate")).count();
+        this.patience = service_log.lines().filter(|line| line.contains("verdict=held reason=patience")).count();
+        this.jumps = service_log.lines().filter(|line| line.contains("the clock jumped")).count();
+        this.wrong.extend(Victim::damage(&site.victim()));
         for sign in ["panic", "internal-error", "outcomes for"] {
             if let Some(line) = service_log.lines().find(|line| line.contains(sign)) {
                 this.wrong.push(format!("mailhatch logged: {line}"));

@@ -13,6 +13,7 @@
 mod application;
 mod campaign;
 mod evidence;
+mod links;
 mod mail;
 mod report;
 mod seed;
@@ -42,13 +43,13 @@ fn full(variant: Variant, messages: usize) {
     run(Plan { variant, seed, messages, per_second: if variant == Variant::Lmtp { 32 } else { 8 } }).print_and_judge();
 }
 
-#[needs(mounts, postfix, root)]
+#[needs(faketime, mounts, postfix, root)]
 #[test]
 fn small_campaign_over_lmtp() {
     run(Plan { variant: Variant::Lmtp, seed: FIXED_SEED, messages: 300, per_second: 8 }).print_and_judge();
 }
 
-#[needs(mounts, postfix, root)]
+#[needs(faketime, mounts, postfix, root)]
 #[test]
 fn small_campaign_over_pipe() {
     run(Plan { variant: Variant::Pipe, seed: FIXED_SEED, messages: 100, per_second: 3 }).print_and_judge();

@@ -52,6 +52,8 @@ impl fmt::Display for Report {
         row("repeats after it was taken, by cause", list(&evidence.repeats))?;
         row("answered as duplicates", evidence.duplicates.to_string())?;
         row("held copies", format!("{} of {set_aside}", evidence.held))?;
+        row("held for limits.patience meanwhile", evidence.patience.to_string())?;
+        row("jumps of the clock noticed", evidence.jumps.to_string())?;
         row("deferred tries by cause", list(&evidence.deferred))?;
         row("bounced", evidence.bounced.to_string())?;
         row("left in the queue", evidence.left.to_string())?;
@@ -60,9 +62,9 @@ impl fmt::Display for Report {
     }
 }
 
-/// Application troubles are written `Fails(…)`, `Gone` and `Mixed`.
+/// Application troubles are written `Fails(…)`, `Away`, `Gone` and `Mixed`.
 fn is_system(name: &str) -> bool {
-    !(name.starts_with("Fails") || name == "Gone" || name == "Mixed")
+    !(name.starts_with("Fails") || ["Away", "Gone", "Mixed"].contains(&name))
 }
 
 fn list<K: fmt::Debug, V: fmt::Display>(counts: impl IntoIterator<Item = (K, V)>) -> String {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
+use crate::links::Victim;
 use crate::mail::MESSAGE_SIZE;
 use crate::support::config::{GITLAB_SECRET, WEBHOOK_SECRET};
 use crate::support::http_server::{HttpServer, Reply};
@@ -47,6 +48,9 @@ pub struct Site {
     untrusted: HttpServer,
 }
 
+/// How long mail is deferred at all (`limits.patience`).
+pub const PATIENCE: Duration = Duration::from_secs(6);
+
 /// Enough for all that a campaign holds, little enough to be filled in no time.
 const DISK: &str = "size=160m";
 
@@ -55,13 +59,19 @@ impl Site {
     pub fn prepare(variant: Variant) -> Self {
         let untrusted = HttpServer::tls(|_| Reply::json(200, r#"{"success":true}"#));
         let names = NameServer::start(zone());
-        let site = Self { site: WiredSite::unwired(variant), kills: Mutex::default(), names, untrusted };
+        let mut wired = WiredSite::unwired(variant);
+        wired.environment = clock_environment(&wired.postfix.path("clock"));
+        let site = Self { site: wired, kills: Mutex::default(), names, untrusted };
+        site.set_clock("+0");
+        Victim::prepare(&site.victim());
         succeed(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(site.state()));
         chown(&site.state(), USER);
         site.write_secret("webhook.secret", WEBHOOK_SECRET);
         site.write_secret("gitlab.secret", GITLAB_SECRET);
         let (program, log) = (site.program(), site.log_file());
-        let wrapper = format!("#!/bin/sh\nexec {} \"$@\" 2>>{}\n", program.display(), log.display());
+        let exports: String =
+            site.environment.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+        let wrapper = format!("#!/bin/sh\n{exports}exec {} \"$@\" 2>>{}\n", program.display(), log.display());
         fs::write(site.wrapper(), wrapper).unwrap();
         fs::set_permissions(site.wrapper(), Permissions::from_mode(0o755)).unwrap();
         site.configure(Mistake::None);
@@ -90,6 +100,18 @@ impl Site {
 
     pub fn state(&self) -> PathBuf {
         self.postfix.path("state")
+    }
+
+    /// What the links of somebody else lead to.
+    pub fn victim(&self) -> PathBuf {
+        self.postfix.path("victim")
+    }
+
+    /// Sets the wall clock of mailhatch: `+40d`, `-40d`, `+0`.
+    pub fn set_clock(&self, offset: &str) {
+        let (path, new) = (self.postfix.path("clock"), self.postfix.path("clock.new"));
+        fs::write(&new, format!("{offset}\n")).unwrap();
+        fs::rename(new, path).unwrap();
     }
 
     /// What Postfix runs for pipe: the program, with its log lines in a file instead of its output.
@@ -123,6 +145,8 @@ message_size = "{MESSAGE_SIZE}B"
 deadline = "20s"
 # A refusal is one of the faults, and a fault must not put a message aside.
 unexplained_refusals = "4h"
+# What has waited so long is held, and handed over by itself.
+patience = "{patience}s"
 [[mailbox]]
 name = "hook"
 address = "hook+%{{key}}@{DOMAIN}"
@@ -154,6 +178,7 @@ to = "stderr"
             dir = self.directory().display(),
             names = self.names.address(),
             smtp = self.postfix.port(),
+            patience = PATIENCE.as_secs(),
         ));
     }
 
@@ -246,7 +271,34 @@ impl Drop for Site {
         self.kill_service();
         let _ = self.postfix.run("postfix", &["abort"]);
         let _ = run(Command::new("umount").arg("-l").arg(self.state()));
+        remove_what_libfaketime_left();
     }
+}
+
+/// The shared memory of processes that were killed.
+fn remove_what_libfaketime_left() {
+    for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let pid = name.strip_prefix("faketime_shm_").or_else(|| name.strip_prefix("sem.faketime_sem_"));
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// libfaketime: the wall clock is what a file says, all other clocks are the machine's.
+fn clock_environment(file: &Path) -> Vec<(&'static str, String)> {
+    let library =
+        fs::read_dir("/usr/lib").unwrap().flatten().map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"));
+    let library = library.into_iter().find(|path| path.exists()).expect("libfaketime");
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    vec![
+        ("LD_PRELOAD", text(&library)),
+        ("FAKETIME_TIMESTAMP_FILE", text(file)),
+        ("FAKETIME_CACHE_DURATION", "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("NO_FAKE_STAT", "1".to_owned()),
+    ]
 }
 
 fn zone() -> Zone {

@@ -2,14 +2,19 @@
 //! shuffled by the seed and played to its end at least once; their troubles overlap.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
 use crate::application::{Application, HANG, Mode, elsewhere};
+use crate::links::PlantedLinks;
 use crate::seed::Seed;
-use crate::site::{FullDisk, Mistake, Site};
+use crate::site::{FullDisk, Mistake, PATIENCE, Site};
 use crate::support::http_server::Fault;
+use crate::support::process::run;
 use crate::support::site::Variant;
 
 /// What else can go wrong.
@@ -29,6 +34,11 @@ enum Trouble {
     LockedLedger,
     PostfixStopped,
     PostfixAborted,
+    /// The wall clock jumps by 40 days, and back.
+    ClockAhead,
+    ClockBack,
+    /// Somebody else fills the state directory with links.
+    PlantedLinks,
 }
 
 /// How often each trouble is played for how often it was drawn.
@@ -52,6 +62,9 @@ fn system_deck() -> Vec<Trouble> {
         LockedLedger,
         PostfixStopped,
         PostfixAborted,
+        ClockAhead,
+        ClockBack,
+        PlantedLinks,
     ];
     let mut deck = [&kills[..], &timed, &others].concat();
     // To look closer at one.
@@ -125,6 +138,14 @@ fn cause(site: &Site, application: &Application, trouble: Trouble, random: &mut 
         }
         Trouble::PostfixStopped => restart_postfix(site, "stop", random),
         Trouble::PostfixAborted => restart_postfix(site, "abort", random),
+        Trouble::ClockAhead => jump(site, "+40d", random),
+        Trouble::ClockBack => jump(site, "-40d", random),
+        Trouble::PlantedLinks => {
+            let _links = PlantedLinks::plant(&site.state(), &site.victim());
+            // Root looks after things; what it says of them is not the point.
+            run(Command::new(site.program()).arg("--config").arg(site.config()).args(["held", "purge"]));
+            sleep(random.time(300, 2000));
+        }
     }
 }
 
@@ -136,6 +157,24 @@ fn kill(site: &Site, random: &mut Seed, times: usize) {
         sleep(random.time(0, if site.variant == Variant::Pipe { 150 } else { 800 }));
         site.start_service();
     }
+}
+
+/// While it lasts, mail comes in, and what is past its time is looked for.
+fn jump(site: &Site, offset: &str, random: &mut Seed) {
+    site.set_clock(offset);
+    // What was read of the clock holds for a second.
+    sleep(random.time(1100, 2500));
+    look_after(site);
+    site.set_clock("+0");
+    sleep(Duration::from_millis(1100));
+    look_after(site);
+}
+
+/// What it says goes where the service writes.
+fn look_after(site: &Site) {
+    let said = run(&mut site.mailhatch(&["held", "purge"]));
+    let mut log = File::options().create(true).append(true).open(site.log_file()).unwrap();
+    log.write_all(&said.stderr).unwrap();
 }
 
 fn mistake(site: &Site, mistake: Mistake, random: &mut Seed) {
@@ -154,7 +193,7 @@ fn restart_postfix(site: &Site, how: &str, random: &mut Seed) {
 
 fn application_deck() -> Vec<Mode> {
     let faults = Fault::ALL.into_iter().filter(|fault| !elsewhere(*fault)).map(Mode::Fails);
-    let more = [Mode::Gone, Mode::Gone, Mode::Mixed, Mode::Mixed, Mode::Mixed, Mode::Mixed];
+    let more = [Mode::Away, Mode::Gone, Mode::Gone, Mode::Mixed, Mode::Mixed, Mode::Mixed, Mode::Mixed];
     let again = [Fault::ShortAnswer, Fault::ClosedWithoutAnswer, Fault::Garbage].map(Mode::Fails);
     faults.chain(more).chain(again).collect()
 }
@@ -177,6 +216,7 @@ pub fn trouble_the_application(application: &Application, seed: u64, stop: &Atom
             sleep(match mode {
                 Mode::Fails(Fault::Hang) => HANG + random.time(0, 500),
                 Mode::Mixed => random.time(500, 2500),
+                Mode::Away => PATIENCE + random.time(2000, 6000),
                 _ => random.time(100, 500),
             });
             application.set(Mode::Works);

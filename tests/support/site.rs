@@ -28,6 +28,8 @@ pub const DOMAIN: &str = "mail.example.com";
 /// Postfix and mailhatch; both end with it.
 pub struct Site {
     service: Mutex<Option<Process>>,
+    /// Of every process of mailhatch that is started here.
+    pub environment: Vec<(&'static str, String)>,
     pub variant: Variant,
     pub postfix: Postfix,
 }
@@ -54,7 +56,7 @@ impl Site {
             fs::create_dir(postfix.path(name)).unwrap();
             chown(&postfix.path(name), USER);
         }
-        let site = Self { service: Mutex::default(), variant, postfix };
+        let site = Self { service: Mutex::default(), environment: Vec::new(), variant, postfix };
         // A copy that the user can reach, and by whose path its processes are known: a checkout may lie in a closed home.
         if fs::hard_link(MAILHATCH, site.program()).is_err() {
             fs::copy(MAILHATCH, site.program()).unwrap();
@@ -109,6 +111,7 @@ impl Site {
         let mut command = Command::new(self.program());
         command.arg("--config").arg(self.config()).args(arguments);
         command.current_dir("/").uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
