@@ -3,7 +3,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::directory::{Directory, Entry, TemporaryDirectory};
@@ -40,17 +40,24 @@ impl Access {
 
     /// On the handle, so that no other file can get it; the mode last, because a new owner takes rights away.
     fn settle(self, file: &File) -> io::Result<()> {
-        if self.uid.is_some() || self.gid.is_some() {
+        let metadata = file.metadata()?;
+        if self.is_to_be_given(metadata.uid(), metadata.gid()) {
             fchown(file, self.uid, self.gid)?;
         }
         file.set_permissions(Permissions::from_mode(self.mode & 0o666))
     }
 
     fn settle_directory(self, directory: &Directory) -> io::Result<()> {
-        if self.uid.is_some() || self.gid.is_some() {
+        let entry = directory.entry()?;
+        if self.is_to_be_given(entry.uid, entry.gid) {
             directory.set_owner(self.uid, self.gid)?;
         }
         directory.set_mode(self.mode)
+    }
+
+    /// What is whose it should be is not given to anybody: the units forbid fchown(2) whatever it comes to (`@privileged`).
+    fn is_to_be_given(self, uid: u32, gid: u32) -> bool {
+        self.uid.is_some_and(|wanted| wanted != uid) || self.gid.is_some_and(|wanted| wanted != gid)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::servers::{Dovecot, free_ports};
+use crate::servers::{Dovecot, free_ports, wait_for};
 use crate::site::{Site, address, append, inbox, key, message};
 use crate::support::config::{BASE, SPOOL};
 use crate::support::needs;
@@ -37,17 +37,16 @@ fn metrics_tell_of_each_inbox_all_that_the_dashboard_shows() {
     append(&mut server.client(), [message(&address(1), "one"), message("joe@example.net", "other")]);
     site.wait_spooled(1);
     running.wait_log("event=left");
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut scrape = String::new();
-    stream.read_to_string(&mut scrape).unwrap();
-    for line in [
+    let expected = [
         "mailhatch_inbox_connected{inbox=\"test\"} 1",
         "mailhatch_inbox_left_total{inbox=\"test\"} 1",
         "mailhatch_inbox_settled_total{inbox=\"test\",verdict=\"delivered\"} 1",
-    ] {
-        assert!(scrape.contains(line), "{line} is not in\n{scrape}");
-    }
+    ];
+    // A message is counted when it is settled, which is after the application has it.
+    let scrape = wait_for("the counts", || {
+        let scrape = scrape(port);
+        expected.iter().all(|line| scrape.contains(line)).then_some(scrape)
+    });
     for file in ["grafana/mailhatch.json", "prometheus/mailhatch.rules.yml"] {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(file);
         let text = std::fs::read_to_string(path).unwrap();
@@ -61,4 +60,12 @@ fn metrics_tell_of_each_inbox_all_that_the_dashboard_shows() {
         }
     }
     running.stop();
+}
+
+fn scrape(port: u16) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut scrape = String::new();
+    stream.read_to_string(&mut scrape).unwrap();
+    scrape
 }

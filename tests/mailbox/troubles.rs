@@ -213,7 +213,13 @@ fn what_the_application_has_is_settled_though_the_mailbox_is_gone_and_we_are_tol
     append(&mut server.client(), [message(&address(1), "one")]);
     let running = site.fetch();
     wait_for("the application to be asked", || (!app.requests().is_empty()).then_some(()));
+    // Dovecot lets a session live on when it is stopped.
+    let sessions = server.sessions();
     server.stop();
+    for session in sessions {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(session), Signal::SIGKILL);
+    }
+    running.wait_log("event=disconnect inbox=test cause=");
     running.stop();
     let shown = site.run(&["inbox", "show", "test"]).expect(0).out();
     assert!(shown.contains("1 that the mailbox does not show yet"), "{shown}");
