@@ -12,6 +12,7 @@ mod submit;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
@@ -22,7 +23,7 @@ pub use rejected::Rejected;
 
 use self::canonical::canonical_address;
 use self::render::{Mailer, Templates};
-use self::submit::LocalMta;
+use self::submit::{LocalMta, NotSubmitted};
 use crate::auth::{Authentication, ProvenEnvelopeSender};
 use crate::config::{Config, ConfigError, NoticeConfig};
 use crate::crash_point::crash_point;
@@ -88,6 +89,8 @@ impl NoticePreview {
 pub struct Notifier {
     config: NoticeConfig,
     hostname: String,
+    /// `limits.undecided`: how long after the first try a notice that the MTA refuses is tried again.
+    given_up_after: Duration,
     mailer: Mailer,
     templates: Templates,
     mta: LocalMta,
@@ -107,6 +110,7 @@ impl Notifier {
                 .map_err(|why| config.error_at(&notice.smtp, why))?,
             templates: Templates::new(notice.templates.clone()),
             hostname: config.hostname.clone(),
+            given_up_after: config.limits.undecided,
             config: notice.clone(),
         })
     }
@@ -154,17 +158,34 @@ impl Notifier {
         };
         let submitted = match render::render(&self.mailer, &self.hostname, &self.templates, rejected, &id, &proof) {
             Ok(notice) => self.mta.submit(to, &notice, deadline).await,
-            Err(error) => Err(format!("it cannot be built: {error}")),
+            Err(error) => Err(NotSubmitted::for_good(format!("it cannot be built: {error}"))),
         };
-        if let Err(why) = submitted {
+        if let Err(failed) = submitted {
             // A failure to take the reservation back is not worse: it runs out by itself.
             let _ = log.cancel_notice(slot).await;
-            return Err(not_submitted(&self.config.smtp.value, &why));
+            return self.after_failure(rejected.id, failed, log).await;
         }
         crash_point("notice-submitted");
         // It is sent, so the message is answered; the ledger goes on trying to write that down.
         let _ = log.confirm_notice(slot).await;
         Ok(NoticeOutcome::Sent { to: to.to_string() })
+    }
+
+    /// What the MTA refuses for good is tried again all the same, because that may be a fault of its configuration; but not for ever:
+    /// a sender could choose an address that it refuses, and what Postfix still has in the end it returns.
+    async fn after_failure(
+        &self,
+        event: &EventId,
+        failed: NotSubmitted,
+        log: &dyn DeliveryLog,
+    ) -> Result<NoticeOutcome, Deferral> {
+        if failed.is_permanent {
+            let waited = log.first_deferral(event).await.map_err(|error| not_recorded(&error))?;
+            if waited >= self.given_up_after {
+                return Ok(NoticeOutcome::Withheld(Withheld::Refused(failed.why)));
+            }
+        }
+        Err(not_submitted(&self.config.smtp.value, &failed.why))
     }
 
     /// Whether a notice would go out; asks no limit, because asking would not change it.

@@ -52,6 +52,8 @@ pub enum Withheld {
     DomainLimit,
     /// All together got `notice.total_per_hour`.
     TotalLimit,
+    /// The local MTA refused the notice for good, for `limits.undecided`: what it said.
+    Refused(String),
 }
 
 impl Withheld {
@@ -74,6 +76,7 @@ impl Withheld {
             Self::Interval => "interval",
             Self::DomainLimit => "domain-limit",
             Self::TotalLimit => "total-limit",
+            Self::Refused(_) => "refused",
         }
     }
 }
@@ -98,6 +101,7 @@ impl fmt::Display for Withheld {
             Self::Interval => f.write_str("sender had a notice within the interval"),
             Self::DomainLimit => f.write_str("limit for the sender's domain reached"),
             Self::TotalLimit => f.write_str("limit for all notices reached"),
+            Self::Refused(_) => f.write_str("the local MTA refused it"),
         }
     }
 }

@@ -16,8 +16,8 @@ use crate::auth::ProvenEnvelopeSender;
 use crate::event_id::EventId;
 use crate::mail::{Address, Message};
 
-/// Octets of the message's header that go back.
-const HEADER_BACK: usize = 32 * 1024;
+/// Octets of the message's header that go back at most: enough to know the message by, too little to send something with.
+const HEADER_BACK: usize = 8 * 1024;
 /// Octets of an id that a stranger wrote.
 const LONGEST_ID: usize = 250;
 
@@ -208,10 +208,10 @@ pub(super) fn render(
     proof: &ProvenEnvelopeSender,
 ) -> std::io::Result<Vec<u8>> {
     let Rejected { message, recipient, rejection, .. } = rejected;
-    let original = recipient.original.as_deref().unwrap_or(&recipient.address);
     let template = templates.find(rejection.rule, language(rejected).as_deref());
     let values = [
-        ("recipient", &*printable(original)),
+        // Never its original form: ORCPT is any client's own words.
+        ("recipient", &*printable(&recipient.address)),
         ("reason", &*printable(&rejection.reason)),
         ("advice", advice(rejection.rule)),
         ("postmaster", mailer.address.as_str()),
@@ -246,18 +246,11 @@ pub(super) fn render(
 }
 
 fn status_part<'a>(hostname: &str, rejected: Rejected<'_>) -> MimePart<'a> {
-    let Rejected { recipient, rejection, envelope, .. } = rejected;
-    let mut status = format!("Reporting-MTA: dns; {}\r\n", printable(hostname));
-    if let Some(name) = &envelope.client.name {
-        status.push_str(&format!("Received-From-MTA: dns; {}\r\n", printable(name)));
-    }
-    status.push_str("\r\n");
-    let kind = |address: &str| if address.is_ascii() { "rfc822" } else { "utf-8" };
-    if let Some(original) = recipient.original.as_deref().filter(|original| *original != recipient.address) {
-        status.push_str(&format!("Original-Recipient: {}; {}\r\n", kind(original), printable(original)));
-    }
+    let Rejected { recipient, rejection, .. } = rejected;
+    let mut status = format!("Reporting-MTA: dns; {}\r\n\r\n", printable(hostname));
     let address = &recipient.address;
-    status.push_str(&format!("Final-Recipient: {}; {}\r\n", kind(address), printable(address)));
+    let kind = if address.is_ascii() { "rfc822" } else { "utf-8" };
+    status.push_str(&format!("Final-Recipient: {kind}; {}\r\n", printable(address)));
     status.push_str("Action: failed\r\n");
     status.push_str(&format!("Status: {}\r\n", report_status(rejection.rule)));
     status.push_str(&format!("Diagnostic-Code: x-mailhatch; {}\r\n", rejection.rule));
@@ -274,7 +267,8 @@ fn header_part<'a>(message: &Message) -> MimePart<'a> {
     for field in message.fields() {
         let value =
             String::from_utf8_lossy(field.raw()).replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}");
-        if header.len() + field.name().len() + value.len() > HEADER_BACK {
+        let before = header.len();
+        if before + field.name().len() + value.len() > HEADER_BACK {
             continue;
         }
         header.push_str(field.name());
@@ -286,6 +280,10 @@ fn header_part<'a>(message: &Message) -> MimePart<'a> {
             header.push_str(line);
         }
         header.push_str("\r\n");
+        // With the line ends that were put in.
+        if header.len() > HEADER_BACK {
+            header.truncate(before);
+        }
     }
     MimePart::new(ContentType::new("text/rfc822-headers"), BodyPart::Text(header.into()))
 }

@@ -13,7 +13,7 @@ use crate::event_id::EventId;
 use crate::held::HeldCopy;
 use crate::ledger::{Begin, Claim};
 use crate::mail::Recipient;
-use crate::notice::Rejected;
+use crate::notice::{NoticeOutcome, Rejected, Withheld};
 use crate::outcome::Outcome;
 use crate::route::Route;
 use crate::state_dir::StateError;
@@ -270,7 +270,11 @@ impl Engine {
         let verdict = self.keep(context, recipient, id, Verdict::Rejected(rejection.clone()), outcome).await?;
         let rejected = self.rejected(context, recipient, id, &rejection);
         let notified = self.notifier.notify(rejected, self.authentication(context), &*self.log, context.deadline);
-        outcome.effects.notice = Some(self.telemetry.timed(TimedStep::Notice, notified).await?);
+        let notice = self.telemetry.timed(TimedStep::Notice, notified).await?;
+        if let NoticeOutcome::Withheld(Withheld::Refused(why)) = &notice {
+            outcome.effects.warning = Some(format!("the notice is given up, because the local MTA refuses it: {why}"));
+        }
+        outcome.effects.notice = Some(notice);
         Ok(verdict)
     }
 

@@ -123,7 +123,7 @@ impl Desk {
             queue_id: None,
             origin: mailhatch::mail::Origin::Smtp,
         };
-        let id = EventId::of("", &mail.recipient.address, &MessageDigest::of(&message, None).unwrap());
+        let id = mail.id();
         let findings = screen::examine(&envelope, &message, Trail::off());
         let rejected = Rejected {
             id: &id,
@@ -164,6 +164,12 @@ impl Mail {
             rejection: Rejection { rule: "unknown-address", reason: "The address is not known here.".to_owned() },
             message: format!("{header}{fields}\r\nTHE BODY\r\n").into_bytes(),
         }
+    }
+
+    /// The event's.
+    fn id(&self) -> EventId {
+        let message = Message::parse(Content::whole(self.message.clone()));
+        EventId::of("", &self.recipient.address, &MessageDigest::of(&message, None).unwrap())
     }
 
     fn jane() -> Self {

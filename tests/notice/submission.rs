@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mailhatch::ledger::DeliveryLog;
+
 use super::{Desk, Mail};
 use crate::support::smtp_server::{At, SmtpServer, Then};
 
@@ -45,6 +47,40 @@ async fn what_fails_is_deferred_and_tried_again_once() {
             assert_eq!(desk.reject(&Mail::jane()).await.expect(name).to_string(), said, "{name}");
         }
         assert_eq!(desk.mta.taken().len(), 1, "{name}");
+    }
+}
+
+/// What the MTA refuses for good would defer the message until Postfix returns it, to an address that a sender may have chosen for
+/// just that.
+#[tokio::test]
+async fn what_is_refused_for_good_is_given_up_in_the_end() {
+    let rows: &[(&str, At, Then, bool)] = &[
+        ("MAIL", At::Mail, Then::Reply("550 5.7.1 no"), true),
+        ("RCPT", At::Rcpt, Then::Reply("550 5.1.1 unknown"), true),
+        ("DATA", At::Data, Then::Reply("554 5.5.1 no"), true),
+        ("message", At::Message, Then::Reply("554 5.6.0 no"), true),
+        ("for now", At::Rcpt, Then::Reply("451 4.3.0 later"), false),
+        ("closed", At::Rcpt, Then::Close, false),
+    ];
+    for (name, at, then, given_up) in rows {
+        let desk = Desk::with("", "[limits]\nundecided = \"1s\"");
+        desk.mta.fail(Some((*at, *then)));
+        let first = desk.reject(&Mail::jane()).await;
+        assert!(first.is_err(), "{name}: {first:?}");
+        let waited = || async { desk.ledger.first_deferral(&Mail::jane().id()).await.unwrap() };
+        while waited().await < Duration::from_secs(1) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let then = desk.reject(&Mail::jane()).await.map(|outcome| outcome.to_string());
+        if *given_up {
+            assert_eq!(then.expect(name), "withheld: the local MTA refused it", "{name}");
+        } else {
+            assert_eq!(then.expect_err(name).cause, "notice", "{name}");
+        }
+        assert!(desk.mta.taken().is_empty(), "{name}");
+        // Nothing was sent, so nothing is used up.
+        desk.mta.fail(None);
+        assert_eq!(desk.reject(&Mail::jane()).await.expect(name).to_string(), "sent", "{name}");
     }
 }
 
