@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 pub use fetched::FetchedExplanation;
@@ -46,6 +46,22 @@ use crate::verdict::{Deferral, Rejection, Verdict};
 /// A message up to this size in octets is read where it comes in; a larger one on a thread that may be busy for a while.
 const READ_AT_ONCE: u64 = 64 * 1024;
 
+/// So many large messages are read at once. For a moment one may take ten times its size, and more at once than there are cores gain
+/// nothing.
+const LARGE_READ_AT_ONCE: usize = 4;
+
+/// For so many recipients at once a message is handed over at most: fewer than an application's turns (`concurrency`), so that one
+/// message for many leaves some to the others.
+const MOST_AT_ONCE: u64 = 8;
+
+/// So many octets of one message are handed over at once; at least for two recipients.
+const OCTETS_AT_ONCE: u64 = 16 * 1024 * 1024;
+
+fn recipients_at_once(size: u64) -> usize {
+    let at_once = (OCTETS_AT_ONCE / size.max(1)).clamp(2, MOST_AT_ONCE);
+    usize::try_from(at_once).unwrap_or(2)
+}
+
 /// All modules under one configuration.
 #[derive(Debug)]
 pub struct Engine {
@@ -58,6 +74,8 @@ pub struct Engine {
     held: Arc<HeldStore>,
     telemetry: Arc<Telemetry>,
     standing: OnceLock<Arc<StandingAnswers>>,
+    /// Turns for reading a large message.
+    reading: Arc<Semaphore>,
 }
 
 /// A message on its way.
@@ -158,6 +176,7 @@ impl Engine {
             held,
             telemetry,
             standing: OnceLock::new(),
+            reading: Arc::new(Semaphore::new(LARGE_READ_AT_ONCE)),
             config,
         })
     }
@@ -257,7 +276,15 @@ impl Engine {
             return self.read(envelope, content, deadline, Trail::off);
         }
         let engine = self.clone();
-        let reading = tokio::task::spawn_blocking(move || engine.read(envelope, content, deadline, Trail::off));
+        let reading = async {
+            let turn = self.reading.clone().acquire_owned().await;
+            let read = move || {
+                // Kept by the thread: the deadline does not end it.
+                let _turn = turn;
+                engine.read(envelope, content, deadline, Trail::off)
+            };
+            tokio::task::spawn_blocking(read).await
+        };
         match timeout_at(deadline, reading).await {
             Ok(read) => read.unwrap_or_else(|_| Err(Deferral::internal_error())),
             Err(_) => Err(Deferral::deadline_missed("reading the message")),
@@ -269,8 +296,14 @@ impl Engine {
         let context = self.read_aside(envelope.clone(), content, self.deadline()).await;
         let outcomes = match &context {
             Ok(context) => {
+                let turns = &Semaphore::new(recipients_at_once(context.message.size()));
                 // Boxed, because joining moves them.
-                let deliver = |(recipient, routed)| Box::pin(self.deliver_to(context, recipient, routed));
+                let deliver = |(recipient, routed)| {
+                    Box::pin(async move {
+                        let _turn = turns.acquire().await;
+                        self.deliver_to(context, recipient, routed).await
+                    })
+                };
                 join_all(context.recipients().map(deliver)).await
             }
             Err(deferral) => {

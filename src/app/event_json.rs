@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +21,9 @@ use crate::auth::Authentication;
 use crate::config::EventPart;
 use crate::mail::{self, Address, Encoded, Listed, Message, Mime, NamedAddress, Recipient, Reply};
 use crate::printable::escaped_json;
+
+/// What is passed on at once.
+const WRITTEN_AT_ONCE: usize = 64 * 1024;
 
 /// An event ready to be written, as often as needed.
 pub(super) struct EventJson<'e> {
@@ -54,8 +57,11 @@ impl<'e> EventJson<'e> {
 
     /// Writes it; the same bytes each time.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut serializer = serde_json::Serializer::with_formatter(out, ForEverybody);
-        self.body().serialize(&mut serializer).map_err(io::Error::from)
+        // serde_json writes each escape by itself, and a text may be nothing but escapes.
+        let mut out = BufWriter::with_capacity(WRITTEN_AT_ONCE, out);
+        let mut serializer = serde_json::Serializer::with_formatter(&mut out, ForEverybody);
+        self.body().serialize(&mut serializer).map_err(io::Error::from)?;
+        out.flush()
     }
 
     fn body(&self) -> EventBody<'_> {

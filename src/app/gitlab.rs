@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hyper::Method;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -18,14 +19,16 @@ use url::Url;
 
 use super::application::{Answer, App, AppError, Refusals};
 use super::event::Event;
-use super::gitlab_lookup::missing_addresses;
+use super::gitlab_lookup::{KeyNotWritable, missing_addresses};
 use super::http::Http;
 use super::http_answer::HttpAnswer;
 use super::request_body::RequestBody;
 use super::settings::{Kind, Setup};
 use super::to_field::with_last_to;
 use crate::config::{ConfigError, Located, Secret};
+use crate::mail::Message;
 use crate::printable::one_line;
+use crate::route::Route;
 
 /// GitLab refuses a token that is one second ahead of its own clock, and takes one that is up to five minutes old.
 const BACK_DATED: Duration = Duration::from_secs(5);
@@ -35,6 +38,9 @@ const TOKEN_AHEAD: i64 = 5;
 
 /// Seconds that it may be behind: five minutes, less [`BACK_DATED`].
 const TOKEN_OLDEST: i64 = 295;
+
+/// In a message up to so many octets looking for an address costs less than to ask another thread.
+const LOOKED_AT_HERE: u64 = 64 * 1024;
 
 /// What a sender is told whose key GitLab could not even read.
 const UNKNOWN: &str = "The address is not known here: what stands in it has no form that the application understands.";
@@ -74,13 +80,24 @@ impl Gitlab {
     async fn deliver(&self, event: &Event) -> Result<Answer, AppError> {
         let mailbox = event.route.mailbox.name.value.as_str();
         let url = self.place_of(mailbox)?;
-        let Ok(addresses) = missing_addresses(&event.message, &event.route) else {
-            return Ok(Answer::Rejected(UNKNOWN.to_owned()));
-        };
+        let Ok(pieces) = self.pieces(event).await? else { return Ok(Answer::Rejected(UNKNOWN.to_owned())) };
         let mut headers = self.http.headers(event, "text/plain")?;
         headers.insert("gitlab-mailroom-api-request", self.token(SystemTime::now())?);
-        let answer = self.http.post(&url, headers, RequestBody::of(with_last_to(&event.message, &addresses))).await?;
+        let answer = self.http.post(&url, headers, RequestBody::of(pieces)).await?;
         self.understand(&answer)
+    }
+
+    /// The message with the `To` that GitLab needs. Of a large one that is looked for on a thread that may be busy for a while.
+    async fn pieces(&self, event: &Event) -> Result<Result<[Bytes; 3], KeyNotWritable>, AppError> {
+        let look = |message: &Message, route: &Route| {
+            missing_addresses(message, route).map(|addresses| with_last_to(message, &addresses))
+        };
+        if event.message.size() <= LOOKED_AT_HERE {
+            return Ok(look(&event.message, &event.route));
+        }
+        let (message, route) = (event.message.clone(), event.route.clone());
+        let looked = tokio::task::spawn_blocking(move || look(&message, &route)).await;
+        looked.map_err(|_| self.http.broken("the message could not be looked at"))
     }
 
     fn place_of(&self, mailbox: &str) -> Result<Url, AppError> {

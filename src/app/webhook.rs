@@ -1,6 +1,6 @@
 //! Any HTTP application, by Standard Webhooks (<https://www.standardwebhooks.com>): the event as JSON, signed.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,9 +30,6 @@ use crate::printable::one_line;
 /// An event of a message up to this size is written as a whole; that of a larger one is written twice, once for the
 /// signature and once into the connection, so that it never stands in memory as a whole.
 const WRITTEN_WHOLE: u64 = 256 * 1024;
-
-/// What goes into the connection at once.
-const CHUNK: usize = 64 * 1024;
 
 /// The reason for a sender whose application gave none.
 const NO_REASON: &str = "the application does not take this message";
@@ -198,8 +195,7 @@ fn write_twice(
     if signed.send(written).is_err() || !good {
         return;
     }
-    let mut out = BufWriter::with_capacity(CHUNK, Chunks(&chunks));
-    if let Err(error) = json.write(&mut out).and_then(|()| out.flush()) {
+    if let Err(error) = json.write(&mut Chunks(&chunks)) {
         // The request has ended, or ends now, short of its Content-Length.
         let _ = chunks.blocking_send(Err(error));
     }

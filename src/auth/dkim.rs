@@ -40,6 +40,8 @@ const MOST_SIGNATURES: usize = FOR_DKIM;
 const LARGEST_HEADER: usize = 256 * 1024;
 /// Fields of header, for the same reason.
 const MOST_FIELDS: usize = 500;
+/// A body of so many octets costs less than to ask another thread.
+const HASHED_HERE: usize = 64 * 1024;
 /// Names in h=, for the same reason.
 const MOST_SIGNED_NAMES: usize = 100;
 
@@ -82,7 +84,7 @@ pub(super) async fn verify(questions: &Questions<'_>, message: &Message) -> Vec<
         }
     }
     // What the body denies costs no question.
-    let hashes = body_hashes(message.body(), acceptable.iter().map(|(_, field, _)| field.header.cb));
+    let hashes = hashes_of(message, acceptable.iter().map(|(_, field, _)| field.header.cb).collect()).await;
     acceptable.retain(|(place, field, _)| {
         let is_of_this_body =
             hashes.iter().any(|(way, _, _, hash)| *way == field.header.cb && *hash == field.header.bh);
@@ -282,6 +284,20 @@ impl CanonicalHeader {
 }
 
 type BodyHash = (Canonicalization, HashAlgorithm, u64, Vec<u8>);
+
+/// The hashes of a body in each of these ways. Of a large one they are worked out on a thread that may be busy for a while.
+async fn hashes_of(message: &Message, ways: Vec<Canonicalization>) -> Vec<BodyHash> {
+    if message.body().len() <= HASHED_HERE {
+        return body_hashes(message.body(), ways.into_iter());
+    }
+    let message = message.clone();
+    let hashed = tokio::task::spawn_blocking(move || body_hashes(message.body(), ways.into_iter())).await;
+    hashed.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        // The runtime ends, and this with it.
+        Err(_) => Vec::new(),
+    })
+}
 
 fn body_hashes(body: &[u8], ways: impl Iterator<Item = Canonicalization>) -> Vec<BodyHash> {
     let mut hashes: Vec<BodyHash> = Vec::new();

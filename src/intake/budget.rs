@@ -7,6 +7,18 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// A message up to this size in octets costs little beside what a connection costs anyway.
+const SMALL: u64 = 64 * 1024;
+
+/// So many times its size a larger message counts: beside its octets there is what is worked out from them, as long as it is in
+/// delivery (text in UTF-8, HTML made from text, addresses, a large request on its way).
+const TIMES: u64 = 3;
+
+/// What a message of so many octets may take of the memory while it is in delivery.
+pub(super) fn cost_of(octets: u64) -> u64 {
+    if octets <= SMALL { octets } else { octets.saturating_mul(TIMES) }
+}
+
 /// One permit of the semaphore, in octets: its counts are of 32 bits.
 const UNIT: u64 = 1024;
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use mailhatch::app::App;
+use mailhatch::app::{Answer, App};
 use proptest::prelude::*;
 
 use super::{GITLAB_SECRET, KEY, Setup};
@@ -138,6 +138,38 @@ async fn one_to_field_is_put_in_only_where_gitlab_would_go_wrong() {
         };
         let got = gitlab.gets(before.as_bytes()).await;
         assert_eq!(String::from_utf8_lossy(&got), after, "{name}");
+    }
+}
+
+/// The mail gem takes dots anywhere in a local part; what needs quotes it would give to GitLab with them, or take for two addresses.
+#[tokio::test]
+async fn a_key_of_any_form_is_found_by_gitlab_or_handed_over_to_nobody() {
+    let gitlab = Gitlab::new("incoming+%{key}@gitlab.example.com");
+    let rows: &[(&str, bool)] = &[
+        ("a..b", true),
+        ("a.", true),
+        ("a...", true),
+        (".a", true),
+        ("\"a b\"", false),
+        ("\"a\"", false),
+        ("\"x\"@other.example, \"incoming+b\"", false),
+        ("x@other.example, incoming+b", false),
+        ("a,b", false),
+        ("a>,<incoming+b", false),
+        ("a (b)", false),
+    ];
+    for (key, found) in rows {
+        let before = gitlab.server.requests().len();
+        let message = format!("From: jane@example.org\r\nTo: incoming+{key}@gitlab.example.com\r\n\r\nText\r\n");
+        let event = gitlab.setup.event(key, message.clone().into_bytes());
+        let answer = gitlab.app.hand_over(&event).await.expect(key);
+        let asked = gitlab.server.requests().len() - before;
+        if *found {
+            assert!(matches!(answer, Answer::Delivered { .. }), "{key}: {answer:?}");
+            assert_eq!(gitlab.server.last_request().body, message.as_bytes(), "{key}: not a byte is changed");
+        } else {
+            assert!(matches!(answer, Answer::Rejected(_)) && asked == 0, "{key}: {answer:?}, asked {asked} times");
+        }
     }
 }
 

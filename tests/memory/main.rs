@@ -3,17 +3,18 @@
 //! `make memory` runs it with a release build and prints the figures. Not part of `make test`: it says how fast a machine is.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and prints its result")]
 
+mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::process::Stdio;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use support::bad_messages::bad_messages;
-use support::config::{BASE, REPLY_ADDRESS, SPOOL};
+use support::config::{BASE, REPLY_ADDRESS, SPOOL, WEBHOOK_SECRET, http_app};
 use support::http_server::{HttpServer, Reply};
 use support::name_server::{NameServer, Zone};
 use support::process::Process;
@@ -195,6 +196,83 @@ fn bad_input_takes_less_than_a_second() {
         slowest = times.into_iter().fold(slowest, Duration::max);
     }
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}
+
+/// CPU time of the service so far.
+fn cpu(service: &Service) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", service.id())).unwrap();
+    // Behind the name in brackets the third field comes; utime and stime are the 14th and 15th, in hundredths (proc_pid_stat(5)).
+    let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks: u64 = [11, 12].iter().map(|&field: &usize| fields[field].parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// The longest that a short message of another connection waits for its answer while `busy` runs, a message after the other.
+fn longest_wait(service: &Service, busy: impl FnOnce() + Send) -> Duration {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let done = &done;
+        let other = scope.spawn(move || {
+            let (mut lmtp, mut longest, mut number) = (service.lmtp(), Duration::ZERO, 0);
+            while !done.load(Ordering::SeqCst) {
+                number += 1;
+                let mail = format!("Message-ID: <small-{number}@example.org>\r\n\r\nhello\r\n");
+                let start = Instant::now();
+                let reply = lmtp.send("jane@d2.example.org", &[REPLY_ADDRESS], mail.as_bytes()).remove(0);
+                assert!(reply.starts_with("250 2.0.0 delivered"), "{reply}");
+                longest = longest.max(start.elapsed());
+            }
+            longest
+        });
+        // Ends the other one also where it panics.
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(busy));
+        done.store(true, Ordering::SeqCst);
+        let longest = other.join().unwrap();
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        longest
+    })
+}
+
+/// One mail of 10 MB of each shape to 50 recipients, of a service of its own, to a webhook with all that an event can carry: what
+/// `docs/security.md` promises of it.
+#[test]
+#[ignore = "figures: make memory"]
+fn ten_megabytes_of_any_shape_to_fifty_recipients() {
+    const RECIPIENTS: usize = 50;
+    let names = names();
+    let recipients: Vec<_> =
+        (0..RECIPIENTS).map(|number| format!("incoming+{number:032x}@gitlab.example.com")).collect();
+    let recipients: Vec<_> = recipients.iter().map(String::as_str).collect();
+    let wanted = std::env::var("MAILHATCH_MEMORY_SHAPE").unwrap_or_default();
+    println!(
+        "{:<40} {:>9} {:>9} {:>22} {:>17}",
+        "10 MB to 50 recipients", "octets", "peak, MiB", "CPU a recipient, ms", "another waits, ms"
+    );
+    let mut wrong = Vec::new();
+    for (name, make) in shapes::SHAPES.iter().filter(|(name, _)| name.contains(&wanted)) {
+        let mail = make(10_000_000);
+        let server = HttpServer::tcp(|_| Reply::json(200, "{}"));
+        server.drop_bodies();
+        let config = verifying(&names) + "[limits]\ndeadline = \"600s\"\n";
+        let parts = "parts = [\"body\", \"attachments\", \"reply\", \"raw\"]";
+        let place = Place::new(&format!("{config}{}", http_app("webhook", server.url(), parts)));
+        place.write_secret("secret", WEBHOOK_SECRET);
+        let service = Service::start_in(place, &[]);
+        service.lmtp().send("jane@d1.example.org", &[REPLY_ADDRESS], b"Subject: warm\r\n\r\nup\r\n");
+        let before = cpu(&service);
+        let longest = longest_wait(&service, || {
+            for reply in service.lmtp().send("jane@d1.example.org", &recipients, &mail) {
+                assert!(reply.starts_with("250 2.0.0 delivered"), "{name}: {reply}");
+            }
+        });
+        let each = (cpu(&service) - before) / u32::try_from(RECIPIENTS).unwrap();
+        let peak = memory(&service, "VmHWM");
+        println!("{name:<40} {:>9} {peak:>9} {:>22.0} {:>17.0}", mail.len(), milliseconds(each), milliseconds(longest));
+        if peak >= 400 || each >= Duration::from_secs(1) || longest >= Duration::from_secs(1) {
+            wrong.push(*name);
+        }
+    }
+    assert!(wrong.is_empty(), "over the bounds: {wrong:?}");
 }
 
 /// What a process of `pipe` takes for a small and for a large message.

@@ -3,6 +3,7 @@
 mod bad_input;
 mod crash_points;
 mod faults;
+mod out_of_memory;
 mod pipe_status;
 mod said;
 mod unrecorded;

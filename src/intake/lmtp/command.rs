@@ -170,7 +170,6 @@ mod tests {
             ("null", b"FROM:<>", Sender::Null, None),
             ("null with parameters", b"FROM:<> SIZE=12 BODY=8BITMIME", Sender::Null, Some(12)),
             ("blank behind the colon", b"from: <a@b.example>", address("a@b.example"), None),
-            ("no brackets", b"FROM:a@b.example SIZE=7", address("a@b.example"), Some(7)),
             ("source route", b"FROM:<@x.example,@y.example:a@b.example>", address("a@b.example"), None),
             ("bare name", b"FROM:<root>", Sender::Unreadable("root".into()), None),
             ("utf-8", "FROM:<jürgen@exämple.org> SMTPUTF8".as_bytes(), address("jürgen@exämple.org"), None),
@@ -191,6 +190,9 @@ mod tests {
         let rows: &[(&str, &str, &str)] = &[
             ("no keyword", mail(b"<a@b>"), reply::MAIL_SYNTAX),
             ("no path", mail(b"FROM:"), reply::MAIL_SYNTAX),
+            ("no brackets", mail(b"FROM:a@b SIZE=7"), reply::MAIL_SYNTAX),
+            ("no brackets, and blanks", mail(b"FROM:a b c"), reply::MAIL_SYNTAX),
+            ("no brackets around a recipient", rcpt(b"TO:a@b"), reply::RCPT_SYNTAX),
             ("no end of the path", mail(b"FROM:<a@b"), reply::MAIL_SYNTAX),
             ("rubbish behind the path", mail(b"FROM:<a@b>SIZE=1"), reply::MAIL_SYNTAX),
             ("unknown parameter", mail(b"FROM:<a@b> MT-PRIORITY=3"), reply::BAD_PARAMETER),

@@ -16,7 +16,7 @@ use super::session::{Session, room_for};
 use super::step::{Step, Transaction};
 use crate::crash_point::crash_point;
 use crate::intake::accept::Peer;
-use crate::intake::budget::Reservation;
+use crate::intake::budget::{Reservation, cost_of};
 use crate::intake::shutdown::Shutdown;
 use crate::log_line::{Level, LogLine};
 use crate::mail::{Content, Overflow};
@@ -101,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let read = tokio::time::timeout(timeout, self.stream.read_buf(self.session.input())).await;
         self.has_read(read, CloseReason::DataStalled)?;
         let octets = self.session.octets_in_memory().unwrap_or_default() + self.session.input().len();
-        let needed = octets.min(self.session.limits().message_size) as u64;
+        let needed = cost_of(octets.min(self.session.limits().message_size) as u64);
         if let Some(reservation) = &mut self.reservation
             && reservation.octets() < needed
             && !reservation.grow_to(needed + RESERVED)
@@ -141,6 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let context = self.context.clone();
         let wanted = declared_size.map_or(RESERVED, room_for).min(self.session.limits().message_size as u64);
+        let wanted = cost_of(wanted);
         self.reservation = context.budget.try_reserve(wanted);
         if self.reservation.is_none() {
             if let Some(replies) = self.session.take_replies() {
@@ -199,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut reservation = self.reservation.take();
         if let Some(reservation) = &mut reservation {
             content.shrink_to_fit();
-            reservation.shrink_to(content.len() as u64);
+            reservation.shrink_to(cost_of(content.len() as u64));
         }
         let content = match self.overflow.take() {
             Some(overflow) => Content::with_overflow(content, overflow),

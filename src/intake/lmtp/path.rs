@@ -1,20 +1,14 @@
 //! The path and the parameters of MAIL and RCPT (RFC 5321 section 4.1.2), and xtext (RFC 3461 section 4, RFC 6533
 //! section 3).
 
-/// Splits what follows `FROM:` or `TO:` into the address without angle brackets and source route, and the parameters.
+/// Splits what follows `FROM:` or `TO:` into the address without angle brackets and source route, and the parameters. Without
+/// brackets nobody could say where the address ends, and Postfix always writes them.
 pub(super) fn split(argument: &[u8]) -> Option<(&[u8], &[u8])> {
-    let argument = argument.trim_ascii();
-    let (path, parameters) = match argument.strip_prefix(b"<") {
-        Some(rest) => {
-            let end = closing_bracket(rest)?;
-            (&rest[..end], &rest[end + 1..])
-        }
-        None => argument.split_at(argument.iter().position(|&octet| octet == b' ').unwrap_or(argument.len())),
-    };
-    if !(parameters.is_empty() || parameters.starts_with(b" ")) || argument.is_empty() {
-        return None;
-    }
-    Some((without_source_route(path), parameters))
+    let argument = argument.trim_ascii().strip_prefix(b"<")?;
+    let end = closing_bracket(argument)?;
+    let (path, parameters) = (&argument[..end], &argument[end + 1..]);
+    let is_separate = parameters.is_empty() || parameters.starts_with(b" ");
+    is_separate.then(|| (without_source_route(path), parameters))
 }
 
 /// A bracket in a quoted local part closes nothing. Where a quote never ends, the first bracket does.
@@ -169,7 +163,9 @@ mod tests {
             ("route over an address literal", "<@[IPv6:::1]:a@b>", Some(("a@b", ""))),
             ("colon in a local part", "<a:b@c>", Some(("a:b@c", ""))),
             ("route without an address", "<@x>", Some(("@x", ""))),
-            ("no brackets", "a@b X=1", Some(("a@b", " X=1"))),
+            ("no brackets", "a@b X=1", None),
+            ("no brackets, and blanks", "a b c", None),
+            ("only one bracket", "a@b>", None),
             ("never closed", "<a@b", None),
             ("nothing", "", None),
             ("no blank behind", "<a@b>X", None),
