@@ -443,7 +443,7 @@ impl Engine {
         recipient: &Recipient,
         routed: &Routed,
         decided: Decided,
-        trail: Trail,
+        mut trail: Trail,
     ) -> Explanation {
         let mut outcome = Self::outcome(context, recipient, &decided);
         let mut notice = None;
@@ -453,6 +453,11 @@ impl Engine {
                 let app = self.apps.get(&route.mailbox.app.value);
                 if self.config.auth.events && app.is_some_and(|app| app.wants_authentication()) {
                     self.authentication(context).await;
+                }
+                if let Some(shared) = &self.config.shared {
+                    trail.step("ledger", "shared", "not asked", || {
+                        format!("{} would be asked whether another host has it", shared.url.value)
+                    });
                 }
                 outcome.effects.app = Some(route.mailbox.app.value.clone());
                 Verdict::Delivered

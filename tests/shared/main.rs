@@ -5,7 +5,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test may say what it saw")]
 
+mod check;
+mod crashes;
 mod deliveries;
+mod failover;
+mod faults;
 mod hosts;
+mod notices;
 #[path = "../support/mod.rs"]
 mod support;

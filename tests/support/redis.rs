@@ -1,6 +1,6 @@
 //! A private Redis on loopback, Sentinels that watch it, and a network between that can be cut or slowed down.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use super::process::Process;
@@ -42,6 +43,37 @@ impl Redis {
         let mut redis = Self { process: None, directory, port: free_port(), options };
         redis.start_again();
         redis
+    }
+
+    /// With TLS and nothing else.
+    #[track_caller]
+    pub fn with_tls(certificate: &str, key: &str) -> Self {
+        let directory = tempfile::Builder::new().prefix("mh-redis-").tempdir().unwrap();
+        let port = free_port();
+        let options = [
+            "--port",
+            "0",
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            certificate,
+            "--tls-key-file",
+            key,
+            "--tls-ca-cert-file",
+            certificate,
+            "--tls-auth-clients",
+            "no",
+        ];
+        let options = options.map(str::to_owned).to_vec();
+        let mut redis = Self { process: None, directory, port, options };
+        redis.start_again();
+        redis
+    }
+
+    /// A signal to it.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        self.process.as_ref().expect("a running redis-server").signal(signal);
     }
 
     /// After its end, with what it has on its disk.
@@ -108,24 +140,46 @@ impl Redis {
         stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
         let mut question = Vec::new();
         let login = password.map(|password| ["AUTH", password]);
-        let quit: &[&str] = &["QUIT"];
-        for words in login.iter().map(|login| &login[..]).chain([command, quit]) {
+        for words in login.iter().map(|login| &login[..]).chain([command]) {
             write!(question, "*{}\r\n", words.len()).ok()?;
             for word in words {
                 write!(question, "${}\r\n{word}\r\n", word.len()).ok()?;
             }
         }
         stream.write_all(&question).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer)
+        let mut reader = BufReader::new(stream);
+        if login.is_some() {
+            reply(&mut reader)?;
+        }
+        reply(&mut reader)
     }
+}
+
+/// One reply, as it came (RESP2).
+fn reply(reader: &mut impl BufRead) -> Option<String> {
+    let mut text = String::new();
+    reader.read_line(&mut text).ok().filter(|size| *size > 0)?;
+    let number: i64 = text.get(1..)?.trim().parse().unwrap_or(0);
+    match text.get(..1)? {
+        "$" if number >= 0 => {
+            let mut octets = vec![0; usize::try_from(number).ok()? + 2];
+            reader.read_exact(&mut octets).ok()?;
+            text.push_str(&String::from_utf8_lossy(&octets));
+        }
+        "*" => {
+            for _ in 0..number {
+                text.push_str(&reply(reader)?);
+            }
+        }
+        _ => {}
+    }
+    Some(text)
 }
 
 /// Three Sentinels that watch one master, called `mailhatch`.
 pub struct Sentinels {
     _processes: Vec<Process>,
-    _directory: TempDir,
+    directory: TempDir,
     ports: Vec<u16>,
 }
 
@@ -147,7 +201,7 @@ impl Sentinels {
             Process::start(Command::new("redis-sentinel").arg(file).stdin(Stdio::null()).stdout(log))
         };
         let processes = ports.iter().map(start).collect();
-        let sentinels = Self { _processes: processes, _directory: directory, ports };
+        let sentinels = Self { _processes: processes, directory, ports };
         wait_until("the Sentinels to know each other", || {
             sentinels.ports.iter().all(|&port| {
                 let answer = Redis::ask_at(port, None, &["SENTINEL", "master", "mailhatch"]).unwrap_or_default();
@@ -158,6 +212,12 @@ impl Sentinels {
             })
         });
         sentinels
+    }
+
+    /// What they logged.
+    pub fn log(&self) -> String {
+        let log = |port: &u16| std::fs::read_to_string(self.directory.path().join(format!("{port}.log")));
+        self.ports.iter().filter_map(|port| log(port).ok()).collect()
     }
 
     /// The port of the master, as the first one knows it.

@@ -97,7 +97,7 @@ fn fill(metrics: &Metrics) {
 }
 
 fn config() -> Config {
-    let text = "[[mailbox]]\nname = \"incoming_email\"\naddress = \"a+%{key}@b\"\napp = \"a\"\n[[app]]\nname = \"a\"\nkind = \"spool\"\npath = \"/x\"\n";
+    let text = "[[mailbox]]\nname = \"incoming_email\"\naddress = \"a+%{key}@b\"\napp = \"a\"\n[[app]]\nname = \"a\"\nkind = \"spool\"\npath = \"/x\"\n[shared]\nurl = \"redis://127.0.0.1:6379\"\n";
     Config::parse(Path::new("mailhatch.toml"), text).unwrap()
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, select_ok};
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Cmd, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError, ServerErrorKind};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -215,6 +215,16 @@ async fn speak(
 /// Asks one thing.
 pub(super) async fn ask<T: redis::FromRedisValue>(connected: &Connected, command: &Cmd) -> Result<T, RedisError> {
     command.query_async(&mut connected.asked.clone()).await
+}
+
+/// Asks several things at once; the first error is the answer, as Redis said it.
+pub(super) async fn ask_all(
+    connected: &Connected,
+    pipeline: &redis::Pipeline,
+    count: usize,
+) -> Result<Vec<redis::Value>, RedisError> {
+    let answers = connected.asked.clone().req_packed_commands(pipeline, 0, count).await?;
+    answers.into_iter().map(redis::Value::extract_error).collect()
 }
 
 /// A section of INFO.

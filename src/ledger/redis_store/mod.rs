@@ -17,7 +17,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 
-use self::connection::{Connected, Dialer};
+use self::connection::{Connected, Dialer, ask_all};
 use self::script::{CLAIM, Call, Keys, LEASE, NOTICE, Naming, RECORD};
 use super::delivery_log::NoticeRequest;
 use super::shared_store::{
@@ -106,10 +106,10 @@ impl RedisStore {
             }
             pipeline
         };
-        let mut asked = connected.asked.clone();
-        match pipeline(Naming::Hash).query_async(&mut asked).await {
+        let count = calls.len() + usize::from(waits);
+        match ask_all(connected, &pipeline(Naming::Hash), count).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                pipeline(Naming::Text).query_async(&mut asked).await
+                ask_all(connected, &pipeline(Naming::Text), count).await
             }
             answered => answered,
         }
