@@ -10,7 +10,9 @@ use rusqlite::Row;
 
 use super::command::Command;
 use super::context::Context;
+use super::reader_lease::{ReaderLease, Reading};
 use super::row::{seconds, time};
+use super::sharing::Sharing;
 use super::transaction::Transaction;
 use super::writer::WriterHandle;
 use crate::in_flight::InFlightLock;
@@ -22,6 +24,7 @@ pub struct InboxLog {
     name: String,
     context: Arc<Context>,
     writer: Arc<WriterHandle>,
+    sharing: Option<Arc<Sharing>>,
 }
 
 /// Where an inbox began, and how far it is.
@@ -119,8 +122,18 @@ pub struct Wishes {
 }
 
 impl InboxLog {
-    pub(super) fn new(name: &str, context: Arc<Context>, writer: Arc<WriterHandle>) -> Self {
-        Self { name: name.to_owned(), context, writer }
+    pub(super) fn new(
+        name: &str,
+        context: Arc<Context>,
+        writer: Arc<WriterHandle>,
+        sharing: Option<Arc<Sharing>>,
+    ) -> Self {
+        Self { name: name.to_owned(), context, writer, sharing }
+    }
+
+    /// Asks whether another host reads this inbox; if none does, this one has the right to. Always so without `[shared]`.
+    pub async fn read_for_all_hosts(&self) -> Reading {
+        ReaderLease::take(self.sharing.as_ref(), &self.name).await
     }
 
     /// Takes the right to read this inbox. `Err(Some(reader))`: somebody has it, and this is who.

@@ -23,6 +23,7 @@ mod inboxes;
 mod lease;
 mod maintenance;
 mod notices;
+mod reader_lease;
 mod record;
 mod redis_store;
 mod row;
@@ -39,6 +40,7 @@ pub use delivery_log::{
     Begin, Claim, DeliveryLog, Finished, NoticeClaim, NoticeRequest, Reservation, SharedState, Unrecorded,
 };
 pub use inboxes::{InboxLog, InboxMessage, InboxState, MessageState, ReaderLock, Wishes};
+pub use reader_lease::{ReaderLease, Reading};
 pub use shared_store::{StoreFinding, StoreLevel};
 pub use sharing::SharedObserver;
 pub use sqlite::Ledger;

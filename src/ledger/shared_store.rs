@@ -37,6 +37,12 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// Gives a reservation back, if it is ours still.
     fn cancel<'a>(&'a self, request: &'a NoticeRequest, nonce: &'a Nonce) -> Answer<'a, ()>;
 
+    /// Claims the right to read an inbox for `lease`, or keeps it; the host that has it, if it is not this one.
+    fn read_inbox<'a>(&'a self, inbox: &'a str, nonce: &'a Nonce, lease: Duration) -> Answer<'a, Option<String>>;
+
+    /// Gives that right back, if it is ours still.
+    fn leave_inbox<'a>(&'a self, inbox: &'a str, nonce: &'a Nonce) -> Answer<'a, ()>;
+
     /// Whether it answers and would take a claim.
     fn probe(&self) -> Answer<'_, ()>;
 

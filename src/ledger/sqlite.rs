@@ -72,7 +72,7 @@ impl Ledger {
 
     /// The ledger of one inbox.
     pub fn inbox(&self, name: &str) -> InboxLog {
-        InboxLog::new(name, Arc::clone(&self.context), Arc::clone(&self.writer))
+        InboxLog::new(name, Arc::clone(&self.context), Arc::clone(&self.writer), self.sharing.clone())
     }
 
     /// Whether all that this process knows is written down.

@@ -14,6 +14,7 @@ mod servers;
 mod session;
 #[allow(dead_code, reason = "each test uses its own part")]
 mod site;
+mod stand_by;
 #[path = "../support/mod.rs"]
 mod support;
 mod troubles;

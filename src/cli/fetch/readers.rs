@@ -151,8 +151,8 @@ impl Readers {
                 if self.running.is_empty() { Ended::All { clean: self.is_clean } } else { Ended::One }
             }
             Ok(Ending::Taken(who)) => {
-                let who = who.unwrap_or_else(|| "another process".to_owned());
-                Ended::Failed(format!("inbox \"{name}\" is read by {who} on this host already: one reader an inbox"))
+                let who = who.unwrap_or_else(|| "another process of this host".to_owned());
+                Ended::Failed(format!("inbox \"{name}\" is read by {who} already: one reader an inbox"))
             }
             Ok(Ending::NoLedger(error)) => Ended::Failed(format!("inbox \"{name}\": {error}")),
             Err(error) => Ended::Failed(format!("inbox \"{name}\": internal error: {error}; please report it")),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -27,7 +28,7 @@ use super::source::{OpenMailbox, Room, Source};
 use crate::config::{Since, UnknownMail};
 use crate::intake::DeliverFetched;
 use crate::intake::shutdown::Shutdown;
-use crate::ledger::InboxLog;
+use crate::ledger::{InboxLog, ReaderLease, Reading};
 use crate::mail::Provider;
 use crate::state_dir::StateError;
 
@@ -114,6 +115,18 @@ enum Enough {
     NothingDue,
 }
 
+/// How waiting for another host ended.
+enum StandBy {
+    /// This host reads.
+    Over(ReaderLease),
+    Stopped,
+    /// With `once` nobody waits.
+    Taken(String),
+}
+
+/// How often a stand-by asks.
+const STAND_BY: Duration = Duration::from_secs(5);
+
 /// What outlives a connection.
 struct Run<S: Source> {
     reader: Reader<S>,
@@ -152,13 +165,76 @@ impl<S: Source> Reader<S> {
             next_stuck: now + STUCK_PERIOD,
             alarms: HashMap::new(),
         };
-        let grace = run.connections().await;
-        run.finish_deliveries(grace).await;
-        Ending::Done { clean: run.is_clean }
+        let mut stop = run.reader.shutdown.clone();
+        loop {
+            let mut lease = match run.stand_by(&mut stop).await {
+                StandBy::Over(lease) => lease,
+                StandBy::Stopped => return Ending::Done { clean: run.is_clean },
+                StandBy::Taken(host) => return Ending::Taken(Some(host)),
+            };
+            // In good order when this host is told to stop, and when another one reads.
+            let (trigger, shutdown) = Shutdown::new();
+            run.reader.shutdown = shutdown;
+            let mut told = stop.clone();
+            let (done, mut is_done) = oneshot::channel::<()>();
+            let watching = tokio::spawn(async move {
+                let is_lost = tokio::select! {
+                    () = told.requested() => false,
+                    () = lease.lost() => true,
+                    _ = &mut is_done => return (lease, false),
+                };
+                trigger.request();
+                // The lease is given back when what was under way is done.
+                let _ = is_done.await;
+                (lease, is_lost)
+            });
+            let grace = run.connections().await;
+            run.finish_deliveries(grace).await;
+            drop(done);
+            // The task cannot panic; if it did, the lease ends by itself.
+            let Ok((lease, is_lost)) = watching.await else { return Ending::Done { clean: false } };
+            lease.give_back().await;
+            if !is_lost {
+                return Ending::Done { clean: run.is_clean };
+            }
+        }
     }
 }
 
 impl<S: Source> Run<S> {
+    /// Waits while another host reads this inbox.
+    async fn stand_by(&mut self, stop: &mut Shutdown) -> StandBy {
+        let mut said = None;
+        loop {
+            let (host, why) = match self.reader.log.read_for_all_hosts().await {
+                Reading::Ours(lease) => {
+                    if said.is_some() {
+                        self.reader.report.begins("takes-over", "no other host reads this inbox any more");
+                    }
+                    return StandBy::Over(lease);
+                }
+                Reading::Elsewhere { host } => {
+                    let why = format!("{host} reads this inbox");
+                    (Some(host), why)
+                }
+                Reading::Unknown { why } => (None, why),
+            };
+            if self.reader.settings.once {
+                return StandBy::Taken(host.map_or(why, |host| format!("host {host}")));
+            }
+            if said.as_ref() != Some(&why) {
+                self.reader.report.begins("stand-by", &why);
+                said = Some(why);
+            }
+            let wait = STAND_BY.mul_f64(self.reader.settings.second.as_secs_f64());
+            self.reader.pulse.expect_within(wait);
+            tokio::select! {
+                () = stop.requested() => return StandBy::Stopped,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
     /// One connection after the other. Gives how long deliveries under way may take from its end on.
     async fn connections(&mut self) -> Duration {
         let mut failures: HashMap<Remedy, u32> = HashMap::new();

@@ -335,6 +335,33 @@ impl Store for RedisStore {
         .boxed()
     }
 
+    fn read_inbox<'a>(&'a self, inbox: &'a str, nonce: &'a Nonce, lease: Duration) -> Answer<'a, Option<String>> {
+        async move {
+            let call = |keys: &Keys| Call {
+                script: &CLAIM,
+                keys: vec![keys.reader(inbox)],
+                arguments: vec![self.claim_text(nonce), milliseconds(lease)],
+            };
+            let there = self.answer(call).await?;
+            let there = self.text(&there)?;
+            let host = there.strip_prefix("c:").and_then(|claim| claim.rsplit_once(':')).map(|(host, _)| host);
+            Ok((!there.is_empty()).then(|| host.unwrap_or("another host").to_owned()))
+        }
+        .boxed()
+    }
+
+    fn leave_inbox<'a>(&'a self, inbox: &'a str, nonce: &'a Nonce) -> Answer<'a, ()> {
+        async move {
+            let call = |keys: &Keys| Call {
+                script: &LEASE,
+                keys: vec![keys.reader(inbox)],
+                arguments: vec![self.claim_text(nonce), milliseconds(Duration::ZERO)],
+            };
+            self.answer(call).await.map(drop)
+        }
+        .boxed()
+    }
+
     fn probe(&self) -> Answer<'_, ()> {
         self.probe_now().boxed()
     }

@@ -90,6 +90,11 @@ impl Keys {
         format!("{}:d:{id}", self.prefix)
     }
 
+    /// Who reads an inbox.
+    pub(super) fn reader(&self, inbox: &str) -> String {
+        format!("{}:r:{inbox}", self.prefix)
+    }
+
     /// An event's notice, its sender, the sender's domain, all notices, and the person behind the sender.
     pub(super) fn notice(&self, request: &NoticeRequest) -> Vec<String> {
         let prefix = &self.prefix;
