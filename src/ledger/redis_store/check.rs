@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
 
 use super::super::shared_store::{Nonce, NoticeLimits, StoreError, StoreFinding, StoreLevel};
-use super::connection::{Connected, ask, info, info_field};
+use super::connection::{Connected, ask, info_field};
 use super::script::{CLAIM, Call, LEASE, NOTICE, Naming, RECORD};
 use super::{RedisStore, milliseconds};
 use crate::config::SharedServer;
@@ -26,7 +26,7 @@ impl RedisStore {
             let asked = async {
                 let answer = ask::<String>(&connected, &redis::cmd("PING")).await;
                 answer.map_err(|error| self.dialer.said(&self.dialer.explained(&error)))?;
-                let memory = info(&connected, "memory").await?;
+                let memory = self.dialer.info(&connected, "memory").await?;
                 match info_field(&memory, "maxmemory_policy").as_deref() {
                     Some("noeviction") => Ok(()),
                     policy => Err(self.dialer.said(&format!("maxmemory-policy {}", policy.unwrap_or("unknown")))),
@@ -72,7 +72,7 @@ impl RedisStore {
         });
         match looked.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => findings.push(failed(self.dialer.said(&error.to_string()).to_string())),
+            Ok(Err(error)) => findings.push(failed(error.to_string())),
             Err(_) => findings.push(failed(self.dialer.said("no answer").to_string())),
         }
         findings
@@ -82,10 +82,10 @@ impl RedisStore {
     async fn server(&self, connected: &Connected) -> Result<Vec<StoreFinding>, StoreError> {
         let all = format!(
             "{}\n{}\n{}\n{}",
-            info(connected, "server").await?,
-            info(connected, "memory").await?,
-            info(connected, "persistence").await?,
-            info(connected, "replication").await?
+            self.dialer.info(connected, "server").await?,
+            self.dialer.info(connected, "memory").await?,
+            self.dialer.info(connected, "persistence").await?,
+            self.dialer.info(connected, "replication").await?
         );
         let field = |name: &str| info_field(&all, name).unwrap_or_default();
         let mut findings = Vec::new();
@@ -131,8 +131,7 @@ impl RedisStore {
     /// Its clock beside ours.
     async fn clock(&self, connected: &Connected) -> Result<StoreFinding, StoreError> {
         let answer = ask::<(u64, u64)>(connected, &redis::cmd("TIME")).await;
-        let (seconds, _) =
-            answer.map_err(|error| StoreError::new(format!("TIME: {}", self.dialer.explained(&error))))?;
+        let (seconds, _) = answer.map_err(|error| self.dialer.said(&self.dialer.explained(&error)))?;
         let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let apart = ours.abs_diff(Duration::from_secs(seconds)).as_secs();
         Ok(match apart > CLOCKS.as_secs() {

@@ -57,7 +57,7 @@ impl Dialer {
     /// Connects to a server that keeps what it is told.
     pub(super) async fn connect(&self) -> Result<Connected, StoreError> {
         let connected = self.connect_to_any().await?;
-        let policy = info_field(&info(&connected, "memory").await?, "maxmemory_policy");
+        let policy = info_field(&self.info(&connected, "memory").await?, "maxmemory_policy");
         match policy.as_deref() {
             Some("noeviction") => Ok(connected),
             Some(policy) => Err(StoreError::new(format!(
@@ -157,6 +157,13 @@ impl Dialer {
         read.transpose().map_err(|why| StoreError::new(format!("shared.secret_file {why}")))
     }
 
+    /// A section of INFO.
+    pub(super) async fn info(&self, connected: &Connected, section: &str) -> Result<String, StoreError> {
+        let mut command = redis::cmd("INFO");
+        command.arg(section);
+        ask(connected, &command).await.map_err(|error| self.said(&self.explained(&error)))
+    }
+
     /// An error of the store, with its name.
     pub(super) fn said(&self, why: &str) -> StoreError {
         StoreError::new(format!("{}: {why}", self.config.url.value))
@@ -225,13 +232,6 @@ pub(super) async fn ask_all(
 ) -> Result<Vec<redis::Value>, RedisError> {
     let answers = connected.asked.clone().req_packed_commands(pipeline, 0, count).await?;
     answers.into_iter().map(redis::Value::extract_error).collect()
-}
-
-/// A section of INFO.
-pub(super) async fn info(connected: &Connected, section: &str) -> Result<String, StoreError> {
-    let mut command = redis::cmd("INFO");
-    command.arg(section);
-    ask(connected, &command).await.map_err(|error| StoreError::new(format!("INFO {section}: {error}")))
 }
 
 /// A field of INFO's answer.
