@@ -8,6 +8,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`credential`] | encrypted credentials: names, contents, `systemd-creds` |
 //! | [`config`] | `mailhatch.toml` as types; errors that point at the line; secrets |
 //! | [`intake`] | how mail comes in: the LMTP session and server, the pipe command |
 //! | [`mail`] | what came in: envelope, message, address |
@@ -31,6 +32,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod crash_point;
+pub mod credential;
 pub mod directory;
 pub mod disposition;
 pub mod durable;

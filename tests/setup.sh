@@ -43,6 +43,7 @@ promtool                      prometheus      prometheus
 python3                       python3         python3
 redis-server                  redis-server    redis
 redis-sentinel                redis-sentinel  redis
+systemd-creds                 systemd         systemd_creds
 systemd-socket-activate       systemd         systemd
 strace                        strace          strace
 PROGRAMS

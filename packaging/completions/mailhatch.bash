@@ -8,7 +8,7 @@ _mailhatch() {
         word=${COMP_WORDS[index]}
         case $word in
             --config) ((index++)) ;;
-            serve | pipe | explain | check | fetch | inbox | held | import | demo)
+            serve | pipe | explain | check | fetch | inbox | held | credential | import | demo)
                 command=$word
                 break
                 ;;
@@ -19,7 +19,7 @@ _mailhatch() {
         return
     fi
     case $command in
-        '') mapfile -t COMPREPLY < <(compgen -W 'serve pipe explain check fetch inbox held import demo --config --help --version' -- "$cur") ;;
+        '') mapfile -t COMPREPLY < <(compgen -W 'serve pipe explain check fetch inbox held credential import demo --config --help --version' -- "$cur") ;;
         pipe) mapfile -t COMPREPLY < <(compgen -W "$envelope --help" -- "$cur") ;;
         explain)
             if [[ $cur == -* ]]; then
@@ -43,6 +43,15 @@ _mailhatch() {
                 held) mapfile -t COMPREPLY < <(compgen -W 'list show release purge --help' -- "$cur") ;;
                 # The ids are readable for root and mailhatch alone; for others nothing is offered.
                 show | release) mapfile -t COMPREPLY < <(compgen -W "$(mailhatch held list 2>/dev/null | awk '{ print $1 }')" -- "$cur") ;;
+            esac
+            ;;
+        credential)
+            case $prev in
+                credential) mapfile -t COMPREPLY < <(compgen -W 'set edit show list remove --help' -- "$cur") ;;
+                --unit) mapfile -t COMPREPLY < <(compgen -W 'fetch serve' -- "$cur") ;;
+                # For others than root nothing is offered.
+                set | edit | show | remove) mapfile -t COMPREPLY < <(compgen -W "$(mailhatch credential list 2>/dev/null)" -- "$cur") ;;
+                *) mapfile -t COMPREPLY < <(compgen -W '--user= --unit --help' -- "$cur") ;;
             esac
             ;;
         *) mapfile -t COMPREPLY < <(compgen -W '--help' -- "$cur") ;;

@@ -1,5 +1,5 @@
 # fish completion for mailhatch(8)
-set -l commands serve pipe explain check fetch inbox held import demo
+set -l commands serve pipe explain check fetch inbox held credential import demo
 complete -c mailhatch -l config -r -d 'The configuration file'
 complete -c mailhatch -f -n "not __fish_seen_subcommand_from $commands" -a serve -d 'Run the LMTP service'
 complete -c mailhatch -f -n "not __fish_seen_subcommand_from $commands" -a pipe -d 'Take one message from pipe(8)'
@@ -8,6 +8,7 @@ complete -c mailhatch -f -n "not __fish_seen_subcommand_from $commands" -a check
 complete -c mailhatch -f -n "not __fish_seen_subcommand_from $commands" -a held -d 'The copies kept back'
 complete -c mailhatch -f -n "not __fish_seen_subcommand_from $commands" -a fetch -d 'Read mail from mailboxes'
 complete -c mailhatch -f -n "not __fish_seen_subcommand_from $commands" -a inbox -d 'What is known of the mailboxes'
+complete -c mailhatch -f -n "not __fish_seen_subcommand_from $commands" -a credential -d 'Secrets that lie encrypted'
 complete -c mailhatch -f -n "not __fish_seen_subcommand_from $commands" -a import -d 'A configuration from that of GitLab or mail_room'
 complete -c mailhatch -f -n "not __fish_seen_subcommand_from $commands" -a demo -d 'Show the main job'
 complete -c mailhatch -f -n '__fish_seen_subcommand_from held' -a 'list show release purge'
@@ -16,6 +17,9 @@ complete -c mailhatch -f -n '__fish_seen_subcommand_from inbox' -l since -x -a '
 complete -c mailhatch -n '__fish_seen_subcommand_from fetch' -l inbox -x -d 'Read this one alone'
 complete -c mailhatch -n '__fish_seen_subcommand_from fetch' -l once -d 'End when nothing is due'
 complete -c mailhatch -n '__fish_seen_subcommand_from fetch' -l dry-run -d 'Count, and change nothing'
+complete -c mailhatch -f -n '__fish_seen_subcommand_from credential' -a 'set edit show list remove'
+complete -c mailhatch -n '__fish_seen_subcommand_from credential' -l user -r -d 'Its user'
+complete -c mailhatch -n '__fish_seen_subcommand_from credential' -l unit -r -a 'fetch serve' -d 'The service that gets it'
 complete -c mailhatch -n '__fish_seen_subcommand_from explain' -l json -d 'For a program'
 complete -c mailhatch -n '__fish_seen_subcommand_from explain' -l inbox -x -d 'The inbox that it lies in'
 complete -c mailhatch -n '__fish_seen_subcommand_from explain' -l uid -x -d 'Its UID there'

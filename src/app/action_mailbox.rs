@@ -5,7 +5,6 @@
 //! (run, 6.1.7.10: the record stays `pending`).
 
 use std::collections::{HashSet, VecDeque};
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
@@ -23,7 +22,7 @@ use super::http_answer::HttpAnswer;
 use super::request_body::RequestBody;
 use super::settings::{Kind, Setup};
 use super::to_field::{is_plain, names, with_last_to};
-use crate::config::{ConfigError, Located};
+use crate::config::ConfigError;
 use crate::event_id::EventId;
 
 /// `kind = "action-mailbox"`
@@ -34,7 +33,6 @@ const MOST_UNSURE: usize = 1000;
 
 #[derive(Deserialize)]
 struct Settings {
-    secret_file: Located<PathBuf>,
     /// One `To` field with the recipient, for applications that look at no other.
     #[serde(default)]
     add_to: bool,
@@ -59,12 +57,13 @@ struct Unsure {
 impl ActionMailbox {
     fn read(mut setup: Setup<'_, '_>) -> Result<Self, ConfigError> {
         let http = Http::with_root(&mut setup)?;
-        let Settings { secret_file, add_to } = setup.table.take()?;
+        let secret = setup.secret()?;
+        let Settings { add_to } = setup.table.take()?;
         let advice = "it holds what Rails has as action_mailbox.ingress_password or RAILS_INBOUND_EMAIL_PASSWORD";
-        let password = setup.secret_text(&secret_file, advice)?;
+        let password = setup.secret_text(&secret, advice)?;
         let credentials = Zeroizing::new(format!("actionmailbox:{}", password.text()));
         let credentials = Zeroizing::new(format!("Basic {}", STANDARD.encode(credentials.as_bytes())));
-        let authorization = setup.header(&secret_file, &credentials)?;
+        let authorization = setup.header(&secret, &credentials)?;
         Ok(Self { http, authorization, add_to, unsure: Mutex::default() })
     }
 

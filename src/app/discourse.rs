@@ -3,8 +3,6 @@
 //! Discourse queues the mail and tells the sender itself what is wrong with it. It takes 60 requests a minute of an admin key
 //! (`max_admin_api_reqs_per_minute`); what is over that it answers with 429 and Retry-After, and Postfix keeps the mail.
 
-use std::path::PathBuf;
-
 use futures_util::future::BoxFuture;
 use hyper::header::{HeaderMap, HeaderValue};
 use serde::Deserialize;
@@ -24,7 +22,6 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 #[derive(Deserialize)]
 struct Settings {
-    secret_file: Located<PathBuf>,
     user: Option<Located<String>>,
 }
 
@@ -39,8 +36,9 @@ struct Discourse {
 impl Discourse {
     fn read(mut setup: Setup<'_, '_>) -> Result<Self, ConfigError> {
         let http = Http::with_root(&mut setup)?;
-        let Settings { secret_file, user } = setup.table.take()?;
-        let key = setup.secret_header(&secret_file, "", "it holds an API key with the scope email: receive emails")?;
+        let secret = setup.secret()?;
+        let Settings { user } = setup.table.take()?;
+        let key = setup.secret_header(&secret, "", "it holds an API key with the scope email: receive emails")?;
         let user = match &user {
             None => HeaderValue::from_static("system"),
             Some(user) => HeaderValue::from_str(&user.value)

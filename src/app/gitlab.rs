@@ -2,7 +2,6 @@
 //!
 //! GitLab only ever says "queued". Whatever it finds wrong later, it tells the sender itself; so do not we.
 
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -13,7 +12,6 @@ use hyper::Method;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
-use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
@@ -25,7 +23,7 @@ use super::http_answer::HttpAnswer;
 use super::request_body::RequestBody;
 use super::settings::{Kind, Setup};
 use super::to_field::with_last_to;
-use crate::config::{ConfigError, Located, Secret};
+use crate::config::{ConfigError, Secret};
 use crate::mail::Message;
 use crate::printable::one_line;
 use crate::route::Route;
@@ -48,11 +46,6 @@ const UNKNOWN: &str = "The address is not known here: what stands in it has no f
 /// `kind = "gitlab"`
 pub(super) const KIND: Kind = Kind::new("gitlab", |setup| Ok(Box::new(Gitlab::read(setup)?)));
 
-#[derive(Deserialize)]
-struct Settings {
-    secret_file: Located<PathBuf>,
-}
-
 /// One GitLab.
 #[derive(Debug)]
 struct Gitlab {
@@ -67,10 +60,11 @@ impl Gitlab {
     /// Reads the secret file; connects to nothing.
     fn read(mut setup: Setup<'_, '_>) -> Result<Self, ConfigError> {
         let http = Http::with_root(&mut setup)?;
-        let (config, Settings { secret_file }) = (setup.config, setup.table.take()?);
-        let key = Secret::read(&secret_file.value).and_then(|secret| read_key(&secret)).map_err(|message| {
+        let config = setup.config;
+        let secret = setup.secret()?;
+        let key = secret.read_only_one().and_then(|secret| read_key(&secret)).map_err(|message| {
             let advice = "it is the file that GitLab's incoming_email secret_file names";
-            config.error_at(&secret_file, format!("{message}; {advice}"))
+            secret.error(config, format!("{message}; {advice}"))
         })?;
         let own = config.mailboxes.iter().filter(|mailbox| mailbox.app.value == setup.name.value);
         let mailboxes = own.map(|mailbox| mailbox.name.value.clone()).collect();

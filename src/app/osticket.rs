@@ -3,11 +3,8 @@
 //! The key counts only together with the address of the host that asks. A mail with a Message-ID that osTicket has seen before
 //! is no second ticket, also not in another queue (osTicket pull request 866).
 
-use std::path::PathBuf;
-
 use futures_util::future::BoxFuture;
 use hyper::header::{HeaderMap, HeaderValue};
-use serde::Deserialize;
 
 use super::application::{Answer, App, AppError, Refusals};
 use super::event::Event;
@@ -15,16 +12,11 @@ use super::http::{Http, Unanswered};
 use super::http_answer::HttpAnswer;
 use super::request_body::RequestBody;
 use super::settings::{Kind, Setup};
-use crate::config::{ConfigError, Located};
+use crate::config::ConfigError;
 use crate::printable::one_line;
 
 /// `kind = "osticket"`
 pub(super) const KIND: Kind = Kind::new("osticket", |setup| Ok(Box::new(OsTicket::read(setup)?)));
-
-#[derive(Deserialize)]
-struct Settings {
-    secret_file: Located<PathBuf>,
-}
 
 /// One osTicket.
 #[derive(Debug)]
@@ -36,9 +28,8 @@ struct OsTicket {
 impl OsTicket {
     fn read(mut setup: Setup<'_, '_>) -> Result<Self, ConfigError> {
         let http = Http::with_root(&mut setup)?;
-        let Settings { secret_file } = setup.table.take()?;
-        let key =
-            setup.secret_header(&secret_file, "", "it holds a key of Admin Panel, Manage, API, made for this host")?;
+        let secret = setup.secret()?;
+        let key = setup.secret_header(&secret, "", "it holds a key of Admin Panel, Manage, API, made for this host")?;
         Ok(Self { http, key })
     }
 

@@ -4,7 +4,6 @@
 //! `rdm-mailhandler.rb` sends it, a mail with 8-bit octets that are not UTF-8 is answered 400 (run, Redmine 5.0.4).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -37,7 +36,6 @@ const EVERY_OCTET: &str = "text/plain; charset=ISO-8859-1";
 
 #[derive(Deserialize)]
 struct Settings {
-    secret_file: Located<PathBuf>,
     fields: Option<Located<BTreeMap<String, String>>>,
 }
 
@@ -55,10 +53,10 @@ struct Redmine {
 impl Redmine {
     fn read(mut setup: Setup<'_, '_>) -> Result<Self, ConfigError> {
         let http = Http::with_root(&mut setup)?;
-        let Settings { secret_file, fields } = setup.table.take()?;
+        let secret = setup.secret()?;
+        let Settings { fields } = setup.table.take()?;
         let fields = fields.map(|fields| Fields::read(&setup, &fields, &["key", "email"])).transpose()?;
-        let key =
-            setup.secret_text(&secret_file, "it holds the API key of Administration, Settings, Incoming emails")?;
+        let key = setup.secret_text(&secret, "it holds the API key of Administration, Settings, Incoming emails")?;
         Ok(Self { http, key, fields, project: Fields::key("issue[project]"), random: SystemRandom::new() })
     }
 

@@ -1,7 +1,6 @@
 //! What every kind of application is set up with.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
@@ -9,7 +8,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::application::{App, Refusals};
-use crate::config::{AppTable, Config, ConfigError, Located, Secret, units};
+use crate::config::{AppTable, Config, ConfigError, Located, SecretKeys, SecretSource, units};
 
 /// Below Postfix's 20 deliveries at once to one destination, so that an application that hangs leaves some for the others.
 const DEFAULT_CONCURRENCY: usize = 16;
@@ -48,33 +47,33 @@ pub(super) struct Setup<'s, 'c> {
 }
 
 impl Setup<'_, '_> {
+    /// Where the one secret of this application is.
+    pub fn secret(&mut self) -> Result<SecretSource, ConfigError> {
+        self.table.take::<SecretKeys>()?.choose(self.config, self.name)
+    }
+
     /// A secret that is text of one line; `advice` says what the file holds.
-    pub fn secret_text(&self, file: &Located<PathBuf>, advice: &str) -> Result<SecretText, ConfigError> {
-        let text = Secret::read(&file.value).and_then(|secret| {
+    pub fn secret_text(&self, secret: &SecretSource, advice: &str) -> Result<SecretText, ConfigError> {
+        let text = secret.read_only_one().and_then(|secret| {
             let text = str::from_utf8(secret.expose()).map_err(|_| "the secret is not text".to_owned())?;
             match text.contains(char::is_control) || text.is_empty() {
                 true => Err("the secret is not one line of text".to_owned()),
                 false => Ok(SecretText(text.to_owned().into())),
             }
         });
-        text.map_err(|message| self.config.error_at(file, format!("{message}; {advice}")))
+        text.map_err(|message| secret.error(self.config, format!("{message}; {advice}")))
     }
 
     /// The same as the value of a header field, behind a `prefix`.
-    pub fn secret_header(
-        &self,
-        file: &Located<PathBuf>,
-        prefix: &str,
-        advice: &str,
-    ) -> Result<HeaderValue, ConfigError> {
-        let text = self.secret_text(file, advice)?;
-        self.header(file, &format!("{prefix}{}", text.text()))
+    pub fn secret_header(&self, secret: &SecretSource, prefix: &str, advice: &str) -> Result<HeaderValue, ConfigError> {
+        let text = self.secret_text(secret, advice)?;
+        self.header(secret, &format!("{prefix}{}", text.text()))
     }
 
-    /// The value of a header field made from a secret file.
-    pub fn header(&self, file: &Located<PathBuf>, text: &str) -> Result<HeaderValue, ConfigError> {
+    /// The value of a header field made from the secret.
+    pub fn header(&self, secret: &SecretSource, text: &str) -> Result<HeaderValue, ConfigError> {
         let value = HeaderValue::from_str(text);
-        let mut value = value.map_err(|_| self.config.error_at(file, "the secret is not a valid header value"))?;
+        let mut value = value.map_err(|_| secret.error(self.config, "the secret is not a valid header value"))?;
         value.set_sensitive(true);
         Ok(value)
     }

@@ -1,7 +1,6 @@
 //! Any HTTP application, by Standard Webhooks (<https://www.standardwebhooks.com>): the event as JSON, signed.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -24,7 +23,7 @@ use super::http::{Http, IDEMPOTENCY_KEY};
 use super::http_answer::HttpAnswer;
 use super::request_body::RequestBody;
 use super::settings::{Kind, Setup};
-use crate::config::{ConfigError, EventPart, Located, Secret};
+use crate::config::{ConfigError, EventPart, Secret};
 use crate::printable::one_line;
 
 /// An event of a message up to this size is written as a whole; that of a larger one is written twice, once for the
@@ -42,7 +41,6 @@ pub(super) const KIND: Kind = Kind::new("webhook", |setup| Ok(Box::new(Webhook::
 
 #[derive(Deserialize)]
 struct Settings {
-    secret_file: Located<PathBuf>,
     #[serde(default = "default_parts")]
     parts: Vec<EventPart>,
 }
@@ -70,10 +68,10 @@ impl Webhook {
     /// Reads the secret file; connects to nothing.
     fn read(mut setup: Setup<'_, '_>) -> Result<Self, ConfigError> {
         let http = Http::new(&mut setup)?;
-        let Settings { secret_file, parts } = setup.table.take()?;
-        let key = Secret::read(&secret_file.value)
-            .and_then(|secret| read_key(&secret))
-            .map_err(|message| setup.config.error_at(&secret_file, message))?;
+        let Settings { parts } = setup.table.take()?;
+        let secret = setup.secret()?;
+        let key = secret.read_only_one().and_then(|secret| read_key(&secret));
+        let key = key.map_err(|message| secret.error(setup.config, message))?;
         Ok(Self { http, key, parts, wants_authentication: setup.config.auth.events })
     }
 

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod check;
+mod credential;
 mod demo;
 mod envelope_options;
 mod explain;
@@ -58,6 +59,9 @@ enum Command {
     /// The copies kept back.
     #[command(subcommand)]
     Held(held::Held),
+    /// Encrypted credentials, for `credential = "NAME"` in the configuration.
+    #[command(subcommand)]
+    Credential(credential::Action),
     /// Print a configuration made from GitLab's or mail_room's, and what in it has no meaning here.
     Import(import::Options),
     /// Show the main job with nothing set up.
@@ -85,6 +89,7 @@ pub fn run() -> ExitCode {
 fn dispatch(line: CommandLine) -> u8 {
     match line.command {
         Command::Check(options) => check::run(&line.config, &options),
+        Command::Credential(action) => credential::run(&line.config, action),
         Command::Demo => demo::run(),
         Command::Explain(options) => explain::run(&line.config, options),
         Command::Fetch(options) => fetch::run(&line.config, &options),

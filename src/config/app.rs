@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Source};
 use super::located::Located;
+use crate::credential::CredentialName;
 
 /// `[[app]]`, as far as it is looked at before its kind has read it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -24,6 +25,8 @@ pub struct AppConfig {
     pub url: Option<Located<String>>,
     /// The file with its secret.
     pub secret_file: Option<Located<PathBuf>>,
+    /// Or the credential with its secret.
+    pub credential: Option<Located<CredentialName>>,
     /// Where it is written to, if it is a directory.
     pub path: Option<Located<PathBuf>>,
 }

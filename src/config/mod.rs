@@ -27,12 +27,14 @@ pub use inbox::{
 };
 pub use located::Located;
 pub use mailbox::{ActionSet, ActionsConfig, AddressSource, CustomAction, MailboxConfig, Unproven};
-pub use secret::Secret;
+pub use secret::{Secret, SecretKeys, SecretSource};
 pub use sections::{
     AuthConfig, AuthMethod, HeldConfig, Limits, Listen, ListenAddress, LogConfig, LogFormat, LogTarget, MailboxScreen,
     NoticeConfig, RefuseConfig, RefuseMode, ScreenAction, ScreenConfig, SpamAction,
 };
 pub use shared::{HostPort, SharedConfig, SharedServer, SharedUrl, WhenDown};
+
+use crate::credential::{CredentialName, Opened};
 
 /// Where the configuration is if `--config` does not say.
 pub const DEFAULT_PATH: &str = "/etc/mailhatch/mailhatch.toml";
@@ -46,6 +48,9 @@ const GITLAB: &str = "gitlab";
 pub struct Config {
     #[serde(skip)]
     source: error::Source,
+    /// Credentials that root has opened.
+    #[serde(skip)]
+    opened: Opened,
     /// Our name in LMTP greetings, notices and logs.
     #[serde(default = "system_hostname")]
     pub hostname: String,
@@ -102,7 +107,12 @@ impl Config {
     /// It cannot be read, or what is wrong in it, with its line.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
-        Self::parse(path, &text)
+        let config = Self::parse(path, &text)?;
+        // Before root becomes somebody who cannot; a service gets them from the service manager.
+        if nix::unistd::geteuid().is_root() {
+            config.opened.open(config.credentials());
+        }
+        Ok(config)
     }
 
     /// Checks the text of a configuration file; `path` is for error messages.
@@ -115,6 +125,10 @@ impl Config {
         let mut config = Self { source, ..config };
         config.inboxes =
             config.inbox_tables.iter().map(|table| inbox::read(&config.source, table)).collect::<Result<_, _>>()?;
+        let shared_secret = config.shared.as_ref().map(|shared| shared.read_secret(&config)).transpose()?.flatten();
+        if let Some(shared) = &mut config.shared {
+            shared.secret = shared_secret;
+        }
         config.check()?;
         Ok(config)
     }
@@ -145,6 +159,23 @@ impl Config {
     /// The inbox of a name.
     pub fn inbox(&self, name: &str) -> Option<&InboxConfig> {
         self.inboxes.iter().find(|inbox| inbox.name.value == name)
+    }
+
+    /// Where the secret of an application is, if it names one.
+    pub fn secret_of(&self, app: &AppConfig) -> Option<SecretSource> {
+        let keys = SecretKeys { secret_file: app.secret_file.clone(), credential: app.credential.clone() };
+        keys.choose(self, &app.name).ok()
+    }
+
+    /// The credentials that are named, each as often as it is.
+    fn credentials(&self) -> impl Iterator<Item = &CredentialName> {
+        self.application_credentials()
+    }
+
+    /// Those that are needed wherever mail is handed over.
+    pub fn application_credentials(&self) -> impl Iterator<Item = &CredentialName> {
+        let shared = self.shared.as_ref().and_then(|shared| shared.credential.as_ref());
+        self.apps.iter().filter_map(|app| app.credential.as_ref()).chain(shared).map(|name| &name.value)
     }
 
     /// The actions in force for a mailbox.

@@ -1,11 +1,17 @@
-//! A secret: read from a file that others cannot read, wiped from memory, never printed.
+//! A secret: read from a file that others cannot read or from a credential, wiped from memory, never printed.
 
 use std::fmt;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use zeroize::Zeroizing;
+
+use super::error::ConfigError;
+use super::located::Located;
+use super::{Config, Opened};
+use crate::credential::{Contents, CredentialName, Field};
 
 /// The bytes of a secret file.
 #[derive(Clone)]
@@ -53,6 +59,135 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// The two keys, one of which names the one secret of an application.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SecretKeys {
+    /// A file that holds nothing else.
+    pub secret_file: Option<Located<PathBuf>>,
+    /// A credential.
+    pub credential: Option<Located<CredentialName>>,
+}
+
+impl SecretKeys {
+    /// The one that is given; `at` is what needs it.
+    ///
+    /// # Errors
+    /// Neither or both are given.
+    pub fn choose<T>(self, config: &Config, at: &Located<T>) -> Result<SecretSource, ConfigError> {
+        SecretSource::choose(config, at, "secret_file", self.secret_file, self.credential)
+    }
+}
+
+/// Where a secret is. It is looked up each time: it may have changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SecretSource {
+    place: SecretPlace,
+    /// The key that names it, or would.
+    file_key: &'static str,
+    opened: Opened,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum SecretPlace {
+    File(Located<PathBuf>),
+    Credential(Located<CredentialName>),
+}
+
+impl SecretSource {
+    /// The one of two keys that is given; `at` is what needs it.
+    ///
+    /// # Errors
+    /// Neither or both are given.
+    pub fn choose<T>(
+        config: &Config,
+        at: &Located<T>,
+        file_key: &'static str,
+        file: Option<Located<PathBuf>>,
+        credential: Option<Located<CredentialName>>,
+    ) -> Result<Self, ConfigError> {
+        let place = match (file, credential) {
+            (Some(file), None) => SecretPlace::File(file),
+            (None, Some(name)) => SecretPlace::Credential(name),
+            (Some(_), Some(name)) => {
+                return Err(config.error_at(&name, format!("{file_key} and credential: one of them is enough")));
+            }
+            (None, None) => return Err(config.error_at(at, format!("missing field `{file_key}` or `credential`"))),
+        };
+        Ok(Self { place, file_key, opened: config.opened.clone() })
+    }
+
+    /// Reads a secret that a credential has in `field`, and a file as its only one.
+    ///
+    /// # Errors
+    /// What to do about it.
+    pub fn read(&self, field: Field) -> Result<Secret, String> {
+        match &self.place {
+            SecretPlace::File(path) => Secret::read(&path.value),
+            SecretPlace::Credential(name) => {
+                let contents = self.opened.read(&name.value)?;
+                take(&contents, field).ok_or_else(|| {
+                    let (name, field) = (&name.value, field.name());
+                    format!("the credential \"{name}\" has no {field}: mailhatch credential edit {name}")
+                })
+            }
+        }
+    }
+
+    /// Reads the one secret of an application: a credential has it as its password, or else as its client_secret.
+    ///
+    /// # Errors
+    /// What to do about it.
+    pub fn read_only_one(&self) -> Result<Secret, String> {
+        self.read(Field::Password).or_else(|why| self.read(Field::ClientSecret).map_err(|_| why))
+    }
+
+    /// The user that a credential has beside the secret.
+    ///
+    /// # Errors
+    /// What to do about it.
+    pub fn user(&self) -> Result<Option<String>, String> {
+        match &self.place {
+            SecretPlace::File(_) => Ok(None),
+            SecretPlace::Credential(name) => {
+                self.opened.read(&name.value).map(|contents| contents.get(Field::User).map(str::to_owned))
+            }
+        }
+    }
+
+    /// An error that shows where the secret is named.
+    pub fn error(&self, config: &Config, message: impl Into<String>) -> ConfigError {
+        match &self.place {
+            SecretPlace::File(path) => config.error_at(path, message),
+            SecretPlace::Credential(name) => config.error_at(name, message),
+        }
+    }
+
+    /// Whether it is in a file of its own.
+    pub fn is_file(&self) -> bool {
+        matches!(self.place, SecretPlace::File(_))
+    }
+
+    /// The key that names it.
+    pub fn key(&self) -> &'static str {
+        match self.place {
+            SecretPlace::File(_) => self.file_key,
+            SecretPlace::Credential(_) => "credential",
+        }
+    }
+
+    /// The file or the credential, for people.
+    pub fn place(&self) -> String {
+        match &self.place {
+            SecretPlace::File(path) => path.value.display().to_string(),
+            SecretPlace::Credential(name) => format!("credential \"{}\"", name.value),
+        }
+    }
+}
+
+fn take(contents: &Contents, field: Field) -> Option<Secret> {
+    contents.get(field).map(|value| Secret::new(value.as_bytes().to_vec()))
 }
 
 #[cfg(test)]

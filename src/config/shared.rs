@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de::Error};
 
 use super::located::Located;
-use super::{Config, ConfigError, units};
+use super::{Config, ConfigError, SecretSource, units};
+use crate::credential::CredentialName;
 
 /// Redis.
 const PORT: u16 = 6379;
@@ -28,7 +29,12 @@ pub struct SharedConfig {
     /// The ACL user of the store.
     pub user: Option<Located<String>>,
     /// The file with its password.
-    pub secret_file: Option<Located<PathBuf>>,
+    secret_file: Option<Located<PathBuf>>,
+    /// Or the credential with its password.
+    pub(super) credential: Option<Located<CredentialName>>,
+    /// Where its password is.
+    #[serde(skip)]
+    pub secret: Option<SecretSource>,
     /// Certificates to trust besides the system's.
     pub ca_file: Option<Located<PathBuf>>,
     /// What all keys begin with, the same on all hosts of one application.
@@ -94,9 +100,17 @@ pub struct HostPort {
 }
 
 impl SharedConfig {
+    /// Where the password is, if there is one.
+    pub(super) fn read_secret(&self, config: &Config) -> Result<Option<SecretSource>, ConfigError> {
+        match (self.secret_file.clone(), self.credential.clone()) {
+            (None, None) => Ok(None),
+            (file, credential) => SecretSource::choose(config, &self.url, "secret_file", file, credential).map(Some),
+        }
+    }
+
     /// What no single value can tell.
     pub(super) fn check(&self, config: &Config) -> Result<(), ConfigError> {
-        if let Some(user) = self.user.as_ref().filter(|_| self.secret_file.is_none()) {
+        if let Some(user) = self.user.as_ref().filter(|_| self.secret.is_none()) {
             return Err(config.error_at(user, "shared.user needs shared.secret_file, the file with its password"));
         }
         if let Some(ca_file) = &self.ca_file

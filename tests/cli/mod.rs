@@ -1,6 +1,7 @@
 //! The commands as an administrator runs them: the real binary.
 
 mod check;
+mod credential;
 mod import;
 mod sandbox;
 mod serve;

@@ -134,7 +134,7 @@ fn a_mailbox_or_an_application_that_cannot_work_is_an_error() {
             "webhook without a secret",
             "kind = \"spool\"",
             "kind = \"webhook\"\nurl = \"http://localhost/\"",
-            "missing field `secret_file`",
+            "missing field `secret_file` or `credential`",
         ),
         ("a key of another kind", "kind = \"spool\"", "kind = \"spool\"\nurl = \"http://h\"", "unknown field `url`"),
         ("an inline secret", "kind = \"spool\"", "kind = \"spool\"\nsecret = \"hush\"", "unknown field `secret`"),

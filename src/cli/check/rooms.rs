@@ -8,22 +8,27 @@ use bytesize::ByteSize;
 use super::finding::Finding;
 use crate::app::Apps;
 use crate::auth::Authenticator;
-use crate::config::{AuthMethod, Config, Secret};
+use crate::config::{AuthMethod, Config, SecretSource};
 use crate::held::HeldStore;
 use crate::ledger::{Ledger, StoreLevel};
 use crate::notice::Notifier;
 
 /// Each secret file: there, readable, and closed to others.
 pub(super) fn secrets(config: &Config) -> Vec<Finding> {
-    let check = |path: &std::path::Path| match Secret::read(path) {
-        Ok(secret) if secret.expose().is_empty() => Err(format!("{} is empty", path.display())),
-        Ok(_) => Ok(format!("{} is closed to others", path.display())),
-        Err(why) => Err(format!("{why}; it must be readable for the service's user and for nobody else")),
+    let check = |secret: &SecretSource| match secret.read_only_one() {
+        Ok(read) if read.expose().is_empty() => Err(format!("{} is empty", secret.place())),
+        Ok(_) if secret.is_file() => Ok(format!("{} is closed to others", secret.place())),
+        Ok(_) => Ok(format!("{} can be read", secret.place())),
+        Err(why) if secret.is_file() => {
+            Err(format!("{why}; it must be readable for the service's user and for nobody else"))
+        }
+        Err(why) => Err(why),
     };
-    let apps = config.apps.iter().filter_map(|app| Some((app, app.secret_file.as_ref()?)));
-    let shared = config.shared.as_ref().and_then(|shared| shared.secret_file.as_ref());
-    apps.map(|(app, path)| Finding::of(format!("secret {}", app.name.value), check(&path.value)))
-        .chain(shared.map(|path| Finding::of("secret of shared", check(&path.value))))
+    let apps =
+        config.apps.iter().filter_map(|app| Some((format!("secret {}", app.name.value), config.secret_of(app)?)));
+    let shared = config.shared.as_ref().and_then(|shared| shared.secret.clone());
+    apps.chain(shared.map(|secret| ("secret of shared".to_owned(), secret)))
+        .map(|(part, secret)| Finding::of(part, check(&secret)))
         .collect()
 }
 
@@ -106,7 +111,7 @@ pub(super) async fn shared(config: &Config) -> Vec<Finding> {
         })
         .collect();
     if let Some(shared) = &config.shared
-        && shared.secret_file.is_none()
+        && shared.secret.is_none()
     {
         findings.push(Finding::warning(
             PART,

@@ -153,8 +153,12 @@ impl Dialer {
 
     /// Read at each connection, so that a new password is in force without a restart.
     fn secret(&self) -> Result<Option<Secret>, StoreError> {
-        let read = self.config.secret_file.as_ref().map(|path| Secret::read(&path.value));
-        read.transpose().map_err(|why| StoreError::new(format!("shared.secret_file {why}")))
+        let read = self.config.secret.as_ref().map(|secret| (secret.key(), secret.read_only_one()));
+        match read {
+            None => Ok(None),
+            Some((_, Ok(secret))) => Ok(Some(secret)),
+            Some((key, Err(why))) => Err(StoreError::new(format!("shared.{key} {why}"))),
+        }
     }
 
     /// A section of INFO.
