@@ -66,6 +66,7 @@ impl Outcome {
             line.put("inbox", &mailbox.inbox);
             match &mailbox.item {
                 Item::Uid { uid, .. } => line.put("uid", uid),
+                Item::Id { id } => line.put("item", id),
             }
         }
         line.put_some("message_id", message.and_then(Message::message_id).map(|id| mask.address(&id)));

@@ -64,7 +64,7 @@ impl Gitlab {
         let secret = setup.secret()?;
         let key = secret.read_only_one().and_then(|secret| read_key(&secret)).map_err(|message| {
             let advice = "it is the file that GitLab's incoming_email secret_file names";
-            secret.error(config, format!("{message}; {advice}"))
+            secret.error(config.file(), format!("{message}; {advice}"))
         })?;
         let own = config.mailboxes.iter().filter(|mailbox| mailbox.app.value == setup.name.value);
         let mailboxes = own.map(|mailbox| mailbox.name.value.clone()).collect();

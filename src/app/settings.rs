@@ -49,7 +49,7 @@ pub(super) struct Setup<'s, 'c> {
 impl Setup<'_, '_> {
     /// Where the one secret of this application is.
     pub fn secret(&mut self) -> Result<SecretSource, ConfigError> {
-        self.table.take::<SecretKeys>()?.choose(self.config, self.name)
+        self.table.take::<SecretKeys>()?.choose(self.config.file(), self.name)
     }
 
     /// A secret that is text of one line; `advice` says what the file holds.
@@ -61,7 +61,7 @@ impl Setup<'_, '_> {
                 false => Ok(SecretText(text.to_owned().into())),
             }
         });
-        text.map_err(|message| secret.error(self.config, format!("{message}; {advice}")))
+        text.map_err(|message| secret.error(self.config.file(), format!("{message}; {advice}")))
     }
 
     /// The same as the value of a header field, behind a `prefix`.
@@ -73,7 +73,8 @@ impl Setup<'_, '_> {
     /// The value of a header field made from the secret.
     pub fn header(&self, secret: &SecretSource, text: &str) -> Result<HeaderValue, ConfigError> {
         let value = HeaderValue::from_str(text);
-        let mut value = value.map_err(|_| secret.error(self.config, "the secret is not a valid header value"))?;
+        let mut value =
+            value.map_err(|_| secret.error(self.config.file(), "the secret is not a valid header value"))?;
         value.set_sensitive(true);
         Ok(value)
     }

@@ -71,7 +71,7 @@ impl Webhook {
         let Settings { parts } = setup.table.take()?;
         let secret = setup.secret()?;
         let key = secret.read_only_one().and_then(|secret| read_key(&secret));
-        let key = key.map_err(|message| secret.error(setup.config, message))?;
+        let key = key.map_err(|message| secret.error(setup.config.file(), message))?;
         Ok(Self { http, key, parts, wants_authentication: setup.config.auth.events })
     }
 

@@ -9,11 +9,15 @@ use serde::Serialize;
 
 use super::envelope_options::EnvelopeOptions;
 use super::fetch::look;
+use super::fetch::source::graph_source;
 use super::output::{FAILED, USAGE, print_error, report, say_json, say_painted};
 use super::set_up::{Site, small_runtime};
+use crate::config::InboxSource;
 use crate::event_id::EventId;
+use crate::intake::mailbox::report::Report;
 use crate::intake::mailbox::source::{Got, OpenMailbox};
 use crate::intake::pipe::read_message;
+use crate::ledger::ListItem;
 use crate::mail::{Content, Message, Recipient};
 use crate::notice::NoticePreview;
 use crate::outcome::{Explanation, Outcome};
@@ -31,14 +35,17 @@ pub(super) struct Options {
     #[arg(long)]
     json: bool,
     /// The message; `-` for standard input.
-    #[arg(value_name = "FILE", required_unless_present = "inbox", conflicts_with_all = ["inbox", "uid"])]
+    #[arg(value_name = "FILE", required_unless_present = "inbox", conflicts_with_all = ["inbox", "uid", "id"])]
     file: Option<PathBuf>,
     /// A message that lies in this inbox, instead of a file.
-    #[arg(long, value_name = "NAME", requires = "uid")]
+    #[arg(long, value_name = "NAME")]
     inbox: Option<String>,
     /// Which message of the inbox.
-    #[arg(long, value_name = "UID", requires = "inbox")]
+    #[arg(long, value_name = "UID", requires = "inbox", conflicts_with = "id")]
     uid: Option<NonZeroU32>,
+    /// Which message of an inbox of kind graph.
+    #[arg(long, value_name = "ID", requires = "inbox")]
+    id: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -65,11 +72,20 @@ struct ExplainedRecipient<'a> {
     trail: &'a [Step],
 }
 
+/// Which message of an inbox.
+enum Which {
+    Uid(NonZeroU32),
+    Id(String),
+}
+
 /// What is known of a message because of where it lies.
 #[derive(Serialize)]
 struct ExplainedInbox {
     inbox: String,
-    uid: NonZeroU32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<NonZeroU32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     /// Whether the provider's trace fields have the form that is believed.
     believed: bool,
     /// Whether it would be left where it is.
@@ -86,10 +102,15 @@ struct Explained {
 
 /// Explains and gives the exit status.
 pub(super) fn run(config: &Path, options: Options) -> u8 {
-    let Options { envelope, json, file, inbox, uid } = options;
-    let explained = match (file, inbox, uid) {
+    let Options { envelope, json, file, inbox, uid, id } = options;
+    let which = uid.map(Which::Uid).or(id.map(Which::Id));
+    let explained = match (file, inbox, which) {
         (Some(file), ..) => explain_file(config, &file, envelope),
-        (None, Some(inbox), Some(uid)) => explain_in_inbox(config, &inbox, uid),
+        (None, Some(inbox), Some(which)) => explain_in_inbox(config, &inbox, which),
+        (None, Some(_), None) => {
+            print_error(format_args!("--inbox needs --uid=UID, or --id=ID for an inbox of kind graph"));
+            Err(USAGE)
+        }
         // The options cannot be given so.
         _ => Err(USAGE),
     };
@@ -145,7 +166,7 @@ fn explain_file(config: &Path, file: &Path, envelope: EnvelopeOptions) -> Result
 }
 
 /// A message where it lies: it is fetched without a trace, and its envelope is worked out as `fetch` does.
-fn explain_in_inbox(config: &Path, name: &str, uid: NonZeroU32) -> Result<Explained, u8> {
+fn explain_in_inbox(config: &Path, name: &str, which: Which) -> Result<Explained, u8> {
     // As the service's user, who can read the password and whom the ledger belongs to.
     let site = Site::load(config, |_| Telemetry::silent()).map_err(|error| report(&error))?;
     let config = site.engine.config();
@@ -154,21 +175,37 @@ fn explain_in_inbox(config: &Path, name: &str, uid: NonZeroU32) -> Result<Explai
     };
     let runtime = small_runtime().map_err(|error| failed(format_args!("no runtime: {error}")))?;
     let explained = runtime.block_on(async {
-        let mut open = look::open(config, inbox).await?;
+        let room = look::room(config);
+        let (got, uid, id) = match (which, &inbox.source) {
+            (Which::Uid(uid), InboxSource::Imap(_)) => {
+                let mut open = look::open(&site, inbox).await?;
+                let got = open.fetch(uid, &room).await.map_err(|failure| failure.to_string())?;
+                open.close().await;
+                (got, Some(uid), None)
+            }
+            (Which::Id(id), InboxSource::Graph(graph)) => {
+                let source = graph_source(config, inbox, graph, None, Report::silent(name));
+                let source = source.map_err(|error| error.to_string())?;
+                let item = ListItem { id: id.clone(), received: None };
+                let got = source.fetch(item, &room).await.map_err(|failure| failure.to_string())?;
+                (got, None, Some(id))
+            }
+            (Which::Uid(_), InboxSource::Graph(_)) => return Err("it is of kind graph: use --id".to_owned()),
+            (Which::Id(_), InboxSource::Imap(_)) => return Err("it is of kind imap: use --uid".to_owned()),
+        };
+        let shown = uid.map_or_else(|| format!("id {}", id.as_deref().unwrap_or("?")), |uid| format!("UID {uid}"));
         let known = look::known(&site, name).await?;
-        let got = open.fetch(uid, &look::room(config)).await.map_err(|failure| failure.to_string())?;
-        open.close().await;
         let letter = match got {
             Got::Message(letter) => *letter,
-            Got::Gone => return Err(format!("there is no message with the UID {uid} in {}", inbox.folder)),
-            Got::Not { cause, detail } => return Err(format!("UID {uid}: {cause}: {detail}")),
+            Got::Gone => return Err(format!("there is no message with the {shown} in {}", inbox.folder)),
+            Got::Not { cause, detail } => return Err(format!("{shown}: {cause}: {detail}")),
         };
         let content = letter.content.clone();
-        let first_run = known.is_none_or(|(state, _)| uid.get() < state.began);
-        let fetched = look::fetched(inbox, letter, first_run);
+        let first_run = known.is_none_or(|(state, _)| uid.is_some_and(|uid| uid.get() < state.began));
+        let fetched = look::fetched(config, inbox, letter, first_run)?;
         let explained = site.engine.explain_fetched(fetched).await.map_err(|deferral| deferral.detail)?;
         let FetchedExplanation { recipients, is_left, is_believed, explanations } = explained;
-        let inbox = ExplainedInbox { inbox: name.to_owned(), uid, believed: is_believed, left: is_left };
+        let inbox = ExplainedInbox { inbox: name.to_owned(), uid, id, believed: is_believed, left: is_left };
         Ok(Explained { content, recipients, explanations, inbox: Some(inbox) })
     });
     runtime.shutdown_background();
@@ -252,11 +289,13 @@ fn is_quiet(step: &Step) -> bool {
 fn show(explanation: &ExplainedMessage<'_>, paint: Paint) {
     let id = for_terminal(explanation.message_id.as_deref().unwrap_or("without a Message-ID"));
     say_painted(format_args!("message {} ({} octets)", paint.bold(&id), explanation.size));
-    if let Some(ExplainedInbox { inbox, uid, believed, .. }) = explanation.inbox {
+    if let Some(ExplainedInbox { inbox, uid, id, believed, .. }) = explanation.inbox {
+        let which = match (uid, id) {
+            (Some(uid), _) => format!("uid {uid}"),
+            (None, id) => format!("id {}", for_terminal(id.as_deref().unwrap_or("?"))),
+        };
         let trace = if *believed { "have" } else { "do not have" };
-        say_painted(format_args!(
-            "inbox {inbox}, uid {uid}; its topmost trace fields {trace} the form that is believed"
-        ));
+        say_painted(format_args!("inbox {inbox}, {which}; its topmost trace fields {trace} the form that is believed"));
     }
     for recipient in &explanation.recipients {
         let name = if recipient.recipient.is_empty() { "(no recipient given)" } else { recipient.recipient };

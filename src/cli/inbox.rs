@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use super::output::{FAILED, USAGE, print_error, report, say};
 use super::set_up::{Site, small_runtime};
-use crate::config::{InboxConfig, InboxSource, Since};
+use crate::config::{InboxConfig, Since};
 use crate::ledger::{InboxLog, InboxMessage, InboxState, MessageState};
 use crate::printable::for_terminal;
 use crate::telemetry::Telemetry;
@@ -113,11 +113,6 @@ fn named<'s>(site: &'s Site, name: &str) -> Result<&'s InboxConfig, Refused> {
     })
 }
 
-fn place(inbox: &InboxConfig) -> String {
-    let InboxSource::Imap(imap) = &inbox.source;
-    format!("{} of {} at {}:{}", inbox.folder, imap.user, imap.host.value, imap.port)
-}
-
 fn count(messages: &[InboxMessage], is_meant: impl Fn(MessageState) -> bool) -> usize {
     messages.iter().filter(|message| is_meant(message.state)).count()
 }
@@ -138,12 +133,12 @@ fn backlog(messages: &[InboxMessage]) -> String {
 async fn list(inbox: &InboxConfig, log: &InboxLog) -> Result<(), Refused> {
     let name = &inbox.name.value;
     let Some((state, messages)) = begun(log).await? else {
-        say(format_args!("{name}  {}  never read", for_terminal(&place(inbox))));
+        say(format_args!("{name}  {}  never read", for_terminal(&inbox.place())));
         return Ok(());
     };
     say(format_args!(
         "{name}  {}  pending {}  reader: {}",
-        for_terminal(&place(inbox)),
+        for_terminal(&inbox.place()),
         backlog(&messages),
         reader(log, &state).await?
     ));
@@ -157,7 +152,7 @@ async fn begun(log: &InboxLog) -> Result<Option<(InboxState, Vec<InboxMessage>)>
 
 async fn show(inbox: &InboxConfig, log: &InboxLog) -> Result<(), Refused> {
     say(format_args!("inbox        {}", inbox.name.value));
-    say(format_args!("mailbox      {}", for_terminal(&place(inbox))));
+    say(format_args!("mailbox      {}", for_terminal(&inbox.place())));
     let Some((state, messages)) = begun(log).await? else {
         say(format_args!("state        never read; the first run takes since = \"{}\"", inbox.since));
         return Ok(());

@@ -5,8 +5,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::located::Located;
-
 /// A mistake in the configuration.
 ///
 /// `Display` shows the line. [`ConfigError::brief`] does not: pipe(8) hands our output to the sender in a status report, and a
@@ -73,11 +71,6 @@ impl Source {
     pub fn error(&self, span: Option<Range<usize>>, message: impl Into<String>) -> ConfigError {
         let place = span.map(|span| self.place(&span));
         ConfigError { path: self.path.clone(), place, message: message.into() }
-    }
-
-    /// An error that shows where `at` stands in the file.
-    pub fn error_at<T>(&self, at: &Located<T>, message: impl Into<String>) -> ConfigError {
-        self.error(Some(at.span.clone()), message)
     }
 
     /// What the TOML reader found.

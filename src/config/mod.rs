@@ -6,7 +6,10 @@
 
 mod app;
 mod error;
+mod file;
 mod inbox;
+mod inbox_oauth;
+mod inbox_table;
 mod located;
 mod mailbox;
 mod secret;
@@ -21,10 +24,13 @@ use serde::Deserialize;
 
 pub use app::{AppConfig, AppTable, EventPart};
 pub use error::ConfigError;
-use inbox::InboxTable;
+pub use file::ConfigFile;
 pub use inbox::{
-    AfterDelivery, FetchConfig, ImapConfig, ImapSecurity, InboxConfig, InboxSource, Provider, Since, UnknownMail,
+    AfterDelivery, FetchConfig, GraphConfig, ImapAuth, ImapConfig, ImapSecurity, InboxConfig, InboxSource, Since,
 };
+pub use inbox_oauth::OAuthConfig;
+use inbox_table::InboxTable;
+pub use inbox_table::{OAuthFlow, Provider, UnknownMail};
 pub use located::Located;
 pub use mailbox::{ActionSet, ActionsConfig, AddressSource, CustomAction, MailboxConfig, Unproven};
 pub use secret::{Secret, SecretKeys, SecretSource};
@@ -34,7 +40,7 @@ pub use sections::{
 };
 pub use shared::{HostPort, SharedConfig, SharedServer, SharedUrl, WhenDown};
 
-use crate::credential::{CredentialName, Opened};
+use crate::credential::CredentialName;
 
 /// Where the configuration is if `--config` does not say.
 pub const DEFAULT_PATH: &str = "/etc/mailhatch/mailhatch.toml";
@@ -47,10 +53,7 @@ const GITLAB: &str = "gitlab";
 #[serde(deny_unknown_fields)]
 pub struct Config {
     #[serde(skip)]
-    source: error::Source,
-    /// Credentials that root has opened.
-    #[serde(skip)]
-    opened: Opened,
+    file: ConfigFile,
     /// Our name in LMTP greetings, notices and logs.
     #[serde(default = "system_hostname")]
     pub hostname: String,
@@ -110,7 +113,7 @@ impl Config {
         let config = Self::parse(path, &text)?;
         // Before root becomes somebody who cannot; a service gets them from the service manager.
         if nix::unistd::geteuid().is_root() {
-            config.opened.open(config.credentials());
+            config.file.opened.open(config.credentials());
         }
         Ok(config)
     }
@@ -122,10 +125,11 @@ impl Config {
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let source = error::Source::new(path, text);
         let config = toml::from_str::<Self>(text).map_err(|error| source.syntax_error(&error))?;
-        let mut config = Self { source, ..config };
+        let mut config = Self { file: ConfigFile { source, ..ConfigFile::default() }, ..config };
         config.inboxes =
-            config.inbox_tables.iter().map(|table| inbox::read(&config.source, table)).collect::<Result<_, _>>()?;
-        let shared_secret = config.shared.as_ref().map(|shared| shared.read_secret(&config)).transpose()?.flatten();
+            config.inbox_tables.iter().map(|table| inbox::read(&config.file, table)).collect::<Result<_, _>>()?;
+        let shared_secret =
+            config.shared.as_ref().map(|shared| shared.read_secret(&config.file)).transpose()?.flatten();
         if let Some(shared) = &mut config.shared {
             shared.secret = shared_secret;
         }
@@ -138,17 +142,22 @@ impl Config {
     /// # Errors
     /// None that [`Config::parse`] would not have found.
     pub fn app_tables(&self) -> Result<Vec<AppTable<'_>>, ConfigError> {
-        AppTable::all(&self.source)
+        AppTable::all(&self.file.source)
+    }
+
+    /// What a part of the configuration needs of the whole.
+    pub fn file(&self) -> &ConfigFile {
+        &self.file
     }
 
     /// An error that shows where `at` stands in the file.
     pub fn error_at<T>(&self, at: &Located<T>, message: impl Into<String>) -> ConfigError {
-        self.source.error_at(at, message)
+        self.file.error_at(at, message)
     }
 
     /// An error that no single place in the file shows.
     pub fn error(&self, message: impl Into<String>) -> ConfigError {
-        self.source.error(None, message)
+        self.file.error(message)
     }
 
     /// The application of a name; every mailbox names one that exists.
@@ -164,12 +173,13 @@ impl Config {
     /// Where the secret of an application is, if it names one.
     pub fn secret_of(&self, app: &AppConfig) -> Option<SecretSource> {
         let keys = SecretKeys { secret_file: app.secret_file.clone(), credential: app.credential.clone() };
-        keys.choose(self, &app.name).ok()
+        keys.choose(&self.file, &app.name).ok()
     }
 
     /// The credentials that are named, each as often as it is.
     fn credentials(&self) -> impl Iterator<Item = &CredentialName> {
-        self.application_credentials()
+        let inboxes = self.inbox_tables.iter().filter_map(|inbox| inbox.value.credential.as_ref());
+        self.application_credentials().chain(inboxes.map(|name| &name.value))
     }
 
     /// Those that are needed wherever mail is handed over.
@@ -208,7 +218,7 @@ impl Config {
                  Authentication-Results",
             ));
         }
-        self.shared.as_ref().map_or(Ok(()), |shared| shared.check(self))
+        self.shared.as_ref().map_or(Ok(()), |shared| shared.check(&self.file))
     }
 
     fn check_names<'c>(&self, kind: &str, names: impl Iterator<Item = &'c Located<String>>) -> Result<(), ConfigError> {

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::error::ConfigError;
+use super::file::ConfigFile;
 use super::located::Located;
-use super::{Config, Opened};
-use crate::credential::{Contents, CredentialName, Field};
+use crate::credential::{Contents, CredentialName, Field, Opened};
 
 /// The bytes of a secret file.
 #[derive(Clone)]
@@ -75,7 +75,7 @@ impl SecretKeys {
     ///
     /// # Errors
     /// Neither or both are given.
-    pub fn choose<T>(self, config: &Config, at: &Located<T>) -> Result<SecretSource, ConfigError> {
+    pub fn choose<T>(self, config: &ConfigFile, at: &Located<T>) -> Result<SecretSource, ConfigError> {
         SecretSource::choose(config, at, "secret_file", self.secret_file, self.credential)
     }
 }
@@ -101,7 +101,7 @@ impl SecretSource {
     /// # Errors
     /// Neither or both are given.
     pub fn choose<T>(
-        config: &Config,
+        config: &ConfigFile,
         at: &Located<T>,
         file_key: &'static str,
         file: Option<Located<PathBuf>>,
@@ -135,6 +135,17 @@ impl SecretSource {
         }
     }
 
+    /// The same where a credential need not have the field.
+    ///
+    /// # Errors
+    /// What to do about it.
+    pub fn read_optional(&self, field: Field) -> Result<Option<Secret>, String> {
+        match &self.place {
+            SecretPlace::File(path) => Secret::read(&path.value).map(Some),
+            SecretPlace::Credential(name) => Ok(take(&*self.opened.read(&name.value)?, field)),
+        }
+    }
+
     /// Reads the one secret of an application: a credential has it as its password, or else as its client_secret.
     ///
     /// # Errors
@@ -157,7 +168,7 @@ impl SecretSource {
     }
 
     /// An error that shows where the secret is named.
-    pub fn error(&self, config: &Config, message: impl Into<String>) -> ConfigError {
+    pub fn error(&self, config: &ConfigFile, message: impl Into<String>) -> ConfigError {
         match &self.place {
             SecretPlace::File(path) => config.error_at(path, message),
             SecretPlace::Credential(name) => config.error_at(name, message),

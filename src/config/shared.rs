@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error};
 
+use super::error::ConfigError;
+use super::file::ConfigFile;
 use super::located::Located;
-use super::{Config, ConfigError, SecretSource, units};
+use super::secret::SecretSource;
+use super::units;
 use crate::credential::CredentialName;
 
 /// Redis.
@@ -101,7 +104,7 @@ pub struct HostPort {
 
 impl SharedConfig {
     /// Where the password is, if there is one.
-    pub(super) fn read_secret(&self, config: &Config) -> Result<Option<SecretSource>, ConfigError> {
+    pub(super) fn read_secret(&self, config: &ConfigFile) -> Result<Option<SecretSource>, ConfigError> {
         match (self.secret_file.clone(), self.credential.clone()) {
             (None, None) => Ok(None),
             (file, credential) => SecretSource::choose(config, &self.url, "secret_file", file, credential).map(Some),
@@ -109,7 +112,7 @@ impl SharedConfig {
     }
 
     /// What no single value can tell.
-    pub(super) fn check(&self, config: &Config) -> Result<(), ConfigError> {
+    pub(super) fn check(&self, config: &ConfigFile) -> Result<(), ConfigError> {
         if let Some(user) = self.user.as_ref().filter(|_| self.secret.is_none()) {
             return Err(config.error_at(user, "shared.user needs shared.secret_file, the file with its password"));
         }

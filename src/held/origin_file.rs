@@ -22,6 +22,7 @@ pub(super) struct InMailboxFile {
 #[serde(rename_all = "kebab-case")]
 enum ItemFile {
     Uid { validity: u32, uid: u32 },
+    Id { id: String },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -36,10 +37,13 @@ enum ProviderFile {
 /// `None` for a message that an MTA handed over.
 pub(super) fn write(origin: &Origin) -> Option<InMailboxFile> {
     let mailbox = origin.mailbox()?;
-    let Item::Uid { validity, uid } = mailbox.item;
+    let item = match &mailbox.item {
+        Item::Uid { validity, uid } => ItemFile::Uid { validity: *validity, uid: *uid },
+        Item::Id { id } => ItemFile::Id { id: id.clone() },
+    };
     Some(InMailboxFile {
         inbox: mailbox.inbox.clone(),
-        item: ItemFile::Uid { validity, uid },
+        item,
         provider: match &mailbox.provider {
             Provider::ExchangeOnline => ProviderFile::ExchangeOnline,
             Provider::Gmail => ProviderFile::Gmail,
@@ -55,11 +59,14 @@ pub(super) fn write(origin: &Origin) -> Option<InMailboxFile> {
 /// What [`write()`] wrote.
 pub(super) fn read(file: Option<InMailboxFile>) -> Origin {
     let Some(file) = file else { return Origin::Smtp };
-    let ItemFile::Uid { validity, uid } = file.item;
+    let item = match file.item {
+        ItemFile::Uid { validity, uid } => Item::Uid { validity, uid },
+        ItemFile::Id { id } => Item::Id { id },
+    };
     let time = |seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
     Origin::Mailbox(Arc::new(InMailbox {
         inbox: file.inbox,
-        item: Item::Uid { validity, uid },
+        item,
         provider: match file.provider {
             ProviderFile::ExchangeOnline => Provider::ExchangeOnline,
             ProviderFile::Gmail => Provider::Gmail,

@@ -174,7 +174,10 @@ mod tests {
             Just(Provider::None),
             prop::collection::vec(any::<String>(), 0..3).prop_map(|authserv_ids| Provider::Own { authserv_ids }),
         ];
-        let item = any::<(u32, u32)>().prop_map(|(validity, uid)| Item::Uid { validity, uid });
+        let item = prop_oneof![
+            any::<(u32, u32)>().prop_map(|(validity, uid)| Item::Uid { validity, uid }),
+            any::<String>().prop_map(|id| Item::Id { id }),
+        ];
         let came_in = of(0..253_402_300_799_u64)
             .prop_map(|seconds| seconds.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)));
         let mailbox = (any::<String>(), item, provider, came_in, any::<(bool, bool)>()).prop_map(

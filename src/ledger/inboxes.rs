@@ -355,7 +355,7 @@ impl InboxLog {
     }
 
     /// Something that survives the end of the process.
-    async fn ask<T, W>(&self, work: W) -> Result<T, StateError>
+    pub(super) async fn ask<T, W>(&self, work: W) -> Result<T, StateError>
     where
         T: Send + 'static,
         W: FnOnce(&Transaction<'_>, &str) -> Result<T, StateError> + Send + 'static,
@@ -364,7 +364,7 @@ impl InboxLog {
     }
 
     /// Something that survives a power cut.
-    async fn record<T, W>(&self, work: W) -> Result<T, StateError>
+    pub(super) async fn record<T, W>(&self, work: W) -> Result<T, StateError>
     where
         T: Send + 'static,
         W: FnOnce(&Transaction<'_>, &str) -> Result<T, StateError> + Send + 'static,

@@ -19,6 +19,7 @@ mod deliveries;
 mod delivery_log;
 mod error;
 mod facts;
+mod inbox_items;
 mod inboxes;
 mod lease;
 mod maintenance;
@@ -39,6 +40,7 @@ pub use check::LedgerReport;
 pub use delivery_log::{
     Begin, Claim, DeliveryLog, Finished, NoticeClaim, NoticeRequest, Reservation, SharedState, Unrecorded,
 };
+pub use inbox_items::{ListItem, ListPosition};
 pub use inboxes::{InboxLog, InboxMessage, InboxState, MessageState, ReaderLock, Wishes};
 pub use reader_lease::{ReaderLease, Reading};
 pub use shared_store::{StoreFinding, StoreLevel};

@@ -26,6 +26,8 @@ const FIRST: &str = "
 /// `deferral`: since when a message waits, and when it was last tried. It is forgotten by `last`: a message that is still
 /// tried must not become young again.
 ///
+/// `inbox_item` has the numbers of a mailbox that has ids, `inbox_list` how far its list was read.
+///
 /// `inbox_message` holds what is not below `low` and is not done: it is as large as the backlog.
 ///
 /// `unshared`: what is done and other hosts may not know yet.
@@ -33,14 +35,20 @@ const SECOND: &str = "
     CREATE TABLE deferral (id BLOB PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE INDEX deferral_last ON deferral (last);
     CREATE TABLE inbox (name TEXT PRIMARY KEY, uidvalidity INTEGER NOT NULL, start INTEGER NOT NULL, low INTEGER NOT NULL,
-                        began INTEGER NOT NULL, newest INTEGER, delta_link TEXT, since TEXT, reader TEXT)
+                        began INTEGER NOT NULL, newest INTEGER, since TEXT, reader TEXT)
                         STRICT, WITHOUT ROWID;
-    CREATE TABLE inbox_message (inbox TEXT NOT NULL, uidvalidity INTEGER NOT NULL, uid INTEGER NOT NULL, item TEXT,
+    CREATE TABLE inbox_message (inbox TEXT NOT NULL, uidvalidity INTEGER NOT NULL, uid INTEGER NOT NULL,
                                 state TEXT NOT NULL, attempts INTEGER NOT NULL, next_try INTEGER, first INTEGER,
                                 cause TEXT, PRIMARY KEY (inbox, uidvalidity, uid)) STRICT, WITHOUT ROWID;
     CREATE TABLE unshared (id BLOB NOT NULL, kind TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (id, kind))
                           STRICT, WITHOUT ROWID;
     CREATE INDEX unshared_at ON unshared (at);
+    CREATE TABLE inbox_item (inbox TEXT NOT NULL, uidvalidity INTEGER NOT NULL, number INTEGER NOT NULL,
+                             item TEXT NOT NULL, received INTEGER, seen INTEGER NOT NULL,
+                             PRIMARY KEY (inbox, uidvalidity, number), UNIQUE (inbox, uidvalidity, item))
+                             STRICT, WITHOUT ROWID;
+    CREATE TABLE inbox_list (inbox TEXT PRIMARY KEY, uidvalidity INTEGER NOT NULL, link TEXT, complete INTEGER NOT NULL,
+                             next INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     PRAGMA user_version = 2;
 ";
 

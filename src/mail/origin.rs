@@ -41,12 +41,18 @@ pub enum Item {
         /// The number.
         uid: u32,
     },
+    /// An id that does not change when the message is moved (Microsoft Graph).
+    Id {
+        /// The id.
+        id: String,
+    },
 }
 
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Uid { uid, .. } => uid.fmt(f),
+            Self::Id { id } => id.fmt(f),
         }
     }
 }
@@ -80,8 +86,9 @@ impl Origin {
 impl InMailbox {
     /// What tells this message from another one of the same words, where an MTA would have given it a queue id.
     pub fn stand_in(&self) -> String {
-        match self.item {
+        match &self.item {
             Item::Uid { validity, uid } => format!("inbox {} {validity} {uid}", self.inbox),
+            Item::Id { id } => format!("inbox {} {id}", self.inbox),
         }
     }
 

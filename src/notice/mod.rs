@@ -27,6 +27,7 @@ use self::submit::{LocalMta, NotSubmitted};
 use crate::auth::{Authentication, ProvenEnvelopeSender};
 use crate::config::{Config, ConfigError, NoticeConfig};
 use crate::crash_point::crash_point;
+use crate::event_id::EventId;
 use crate::ledger::{DeliveryLog, NoticeRequest, Reservation};
 use crate::mail::canonical_domain;
 use crate::state_dir::StateError;

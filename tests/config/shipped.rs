@@ -46,6 +46,13 @@ const NEEDED: &[&str] = &[
     "host",
     "user",
     "password_file",
+    "auth",
+    "flow",
+    "tenant_id",
+    "token_url",
+    "client_id",
+    "client_secret_file",
+    "refresh_token_file",
 ];
 
 /// Sections and their keys; the keys of `[[mailbox]]` stand under `mailbox`, those that stand in no section under "".
@@ -122,9 +129,7 @@ fn the_shipped_file_shows_the_defaults_of_each_application() {
 fn the_shipped_file_shows_the_defaults_of_an_inbox() {
     let inbox = |keep: &dyn Fn(&str) -> bool| parse(&switched_on(keep)).inboxes[0].clone();
     let is_example = |line: &str| key_in(line).is_some_and(|key| EXAMPLES.contains(&key));
-    let needed =
-        ["name", "address", "app", "kind", "url", "secret_file", "path", "pattern", "host", "user", "password_file"];
-    let is_needed = |line: &str| key_in(line).is_none_or(|key| needed.contains(&key));
+    let is_needed = |line: &str| key_in(line).is_none_or(|key| NEEDED.contains(&key));
     assert_eq!(inbox(&|line| !is_example(line)), inbox(&is_needed));
     assert_eq!(parse(&switched_on(|line| !is_example(line))).fetch, FetchConfig::default());
 }

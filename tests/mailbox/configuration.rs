@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mailhatch::config::{
-    AfterDelivery, Config, ImapConfig, ImapSecurity, InboxConfig, InboxSource, Provider, Since, UnknownMail,
+    AfterDelivery, Config, ImapAuth, ImapConfig, ImapSecurity, InboxConfig, InboxSource, Provider, Since, UnknownMail,
 };
 
 const BASE: &str = "[[mailbox]]\nname = \"m\"\naddress = \"in+%{key}@example.com\"\napp = \"a\"\n\
@@ -20,7 +20,7 @@ fn parse(text: &str) -> Result<Config, String> {
 fn inbox(more: &str) -> (InboxConfig, ImapConfig) {
     let config = parse(&format!("{BASE}{INBOX}{more}")).unwrap_or_else(|error| panic!("{more}: {error}"));
     let inbox = config.inboxes[0].clone();
-    let InboxSource::Imap(imap) = inbox.source.clone();
+    let InboxSource::Imap(imap) = inbox.source.clone() else { panic!("{more}: not IMAP") };
     (inbox, imap)
 }
 
@@ -94,6 +94,12 @@ fn an_error_names_its_key_and_its_line() {
         ("password = \"hush\"", "password"),
         ("verify = false", "verify"),
         ("kind = \"pop3\"", "kind"),
+        ("tenant_id = \"t\"", "tenant_id"),
+        ("flow = \"refresh-token\"", "flow"),
+        ("graph_endpoint = \"https://graph.microsoft.com\"", "graph_endpoint"),
+        ("credential = \"gitlab\"", "credential"),
+        ("credential = \"../x\"", "credential"),
+        ("auth = \"oauth2\"", "password_file"),
     ];
     for (text, key) in rows {
         let error = parse(&format!("{BASE}{INBOX}{text}\n")).err().unwrap_or_else(|| panic!("{text} is taken"));
@@ -110,4 +116,68 @@ fn an_error_names_its_key_and_its_line() {
     assert!(twice.contains("inbox") && twice.contains("\"gitlab\""), "{twice}");
     let loopback = INBOX.replace("imap.example.com", "127.0.0.1");
     parse(&format!("{BASE}{loopback}ssl = false\n")).unwrap();
+}
+
+/// What a mailbox of Exchange Online needs.
+const EXCHANGE: &str = "[[inbox]]\nname = \"gitlab\"\nkind = \"imap\"\nhost = \"outlook.office365.com\"\n\
+                        user = \"incoming@example.com\"\nauth = \"oauth2\"\n";
+
+#[test]
+fn oauth_says_where_tokens_come_from() {
+    const TENANT: &str = "tenant_id = \"0f0f-1\"\nclient_id = \"app\"\nclient_secret_file = \"/s\"\n";
+    const TOKEN_URL: &str = "token_url = \"https://oauth2.googleapis.com/token\"\nclient_id = \"app\"\n";
+    const MICROSOFT: &str = "https://login.microsoftonline.com/0f0f-1/oauth2/v2.0/token";
+    const SCOPE: Option<&str> = Some("https://outlook.office365.com/.default");
+    type Row<'r> = (&'r str, String, &'r str, Option<&'r str>, bool, bool);
+    let rows: &[Row<'_>] = &[
+        ("Exchange Online", TENANT.to_owned(), MICROSOFT, SCOPE, true, false),
+        (
+            "another cloud",
+            format!("{TENANT}azure_ad_endpoint = \"https://login.microsoftonline.us/\"\nscope = \"s\""),
+            "https://login.microsoftonline.us/0f0f-1/oauth2/v2.0/token",
+            Some("s"),
+            true,
+            false,
+        ),
+        (
+            "Gmail",
+            format!("{TOKEN_URL}flow = \"refresh-token\"\ncredential = \"gmail\""),
+            "https://oauth2.googleapis.com/token",
+            None,
+            true,
+            true,
+        ),
+        (
+            "a public client",
+            format!("{TOKEN_URL}flow = \"refresh-token\"\nrefresh_token_file = \"/t\""),
+            "https://oauth2.googleapis.com/token",
+            None,
+            false,
+            true,
+        ),
+    ];
+    for (name, text, url, scope, secret, refresh) in rows {
+        let config = parse(&format!("{BASE}{EXCHANGE}{text}\n")).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let InboxSource::Imap(ImapConfig { auth: ImapAuth::OAuth(oauth), .. }) = &config.inboxes[0].source else {
+            panic!("{name}: not OAuth")
+        };
+        assert_eq!((oauth.token_url.value.as_str(), oauth.scope.as_deref()), (*url, *scope), "{name}");
+        assert_eq!((oauth.client_secret.is_some(), oauth.refresh_token.is_some()), (*secret, *refresh), "{name}");
+    }
+    let mistakes: &[(&str, String, &str)] = &[
+        ("no endpoint", "client_id = \"app\"\nclient_secret_file = \"/s\"".to_owned(), "tenant_id"),
+        ("both", format!("{TENANT}token_url = \"https://h/\""), "token_url"),
+        ("no client", "tenant_id = \"t\"\nclient_secret_file = \"/s\"".to_owned(), "client_id"),
+        ("no secret", "tenant_id = \"t\"\nclient_id = \"app\"".to_owned(), "client_secret_file"),
+        ("no refresh token", format!("{TOKEN_URL}flow = \"refresh-token\""), "refresh_token_file"),
+        ("a tenant that is a path", TENANT.replace("0f0f-1", "../x"), "tenant_id"),
+        ("plain HTTP", TOKEN_URL.replace("https", "http"), "token_url"),
+        ("a password in the URL", TOKEN_URL.replace("https://", "https://u:p@"), "token_url"),
+        ("plain HTTP to the login", format!("{TENANT}azure_ad_endpoint = \"http://127.0.0.1\""), "azure_ad_endpoint"),
+        ("another flow", format!("{TENANT}flow = \"device\""), "device"),
+    ];
+    for (name, text, key) in mistakes {
+        let error = parse(&format!("{BASE}{EXCHANGE}{text}\n")).err().unwrap_or_else(|| panic!("{name} is taken"));
+        assert!(error.contains(key), "{name}: {error}");
+    }
 }

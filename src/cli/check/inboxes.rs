@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use super::finding::{Finding, Level};
 use crate::cli::fetch::look;
-use crate::cli::fetch::source::{provider, source};
+use crate::cli::fetch::source::{graph_source, imap_source, provider};
 use crate::cli::set_up::Site;
-use crate::config::{AfterDelivery, Config, ImapSecurity, InboxConfig, InboxSource};
+use crate::config::{AfterDelivery, Config, ConfigError, ImapConfig, ImapSecurity, InboxConfig, InboxSource};
 use crate::intake::mailbox::candidates::candidates;
+use crate::intake::mailbox::graph::GraphSource;
 use crate::intake::mailbox::imap::{Capabilities, Folder, ImapFolder, Selected};
+use crate::intake::mailbox::report::Report;
 use crate::intake::mailbox::source::{Got, Numbers, OpenMailbox, Source, Wanted};
 use crate::mail::Provider;
 
@@ -30,11 +32,19 @@ fn part(inbox: &InboxConfig) -> String {
 }
 
 async fn look_into(config: &Config, site: &Site, inbox: &InboxConfig) -> Result<Vec<Finding>, String> {
-    let source =
-        source(config, inbox).map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())?;
+    let first_line = |error: ConfigError| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let imap = match &inbox.source {
+        InboxSource::Imap(imap) => imap,
+        InboxSource::Graph(graph) => {
+            let source = graph_source(config, inbox, graph, None, Report::silent(&inbox.name.value));
+            return look_into_graph(config, site, inbox, source.map_err(first_line)?).await;
+        }
+    };
+    let source = imap_source(config, inbox, imap).map_err(first_line)?;
+    let user = inbox.user(config.file()).map_err(first_line)?;
     // Not read-only: whether it can be changed shows in this alone, and opening changes nothing.
     let mut open = source.open(false).await.map_err(|failure| failure.to_string())?;
-    let mut findings = vec![way_in(inbox, &open)];
+    let mut findings = vec![way_in(inbox, imap, &user, &open)];
     let (can, selected) = (open.connection().session().capabilities(), *open.connection().session().selected());
     findings.extend(costs(inbox, &can, &selected));
     if let AfterDelivery::MoveTo(name) = &inbox.after {
@@ -46,9 +56,42 @@ async fn look_into(config: &Config, site: &Site, inbox: &InboxConfig) -> Result<
     Ok(findings)
 }
 
+/// The token, its permissions, the folder. Nothing is marked, and the ledger is not told.
+async fn look_into_graph(
+    config: &Config,
+    site: &Site,
+    inbox: &InboxConfig,
+    source: GraphSource,
+) -> Result<Vec<Finding>, String> {
+    let mut open = source.open(false).await.map_err(|failure| failure.to_string())?;
+    let has = source.graph.roles().await;
+    let permissions = match &has {
+        None => "its permissions cannot be read".to_owned(),
+        Some(roles) if roles.is_empty() => "it has no permissions".to_owned(),
+        Some(roles) => format!("it has {}", roles.join(", ")),
+    };
+    let before = open.count_before().await.map_err(|failure| failure.to_string())?;
+    let mut findings = vec![Finding::ok(
+        part(inbox),
+        format!("the token is good ({permissions}); {} can be listed ({before})", inbox.place()),
+    )];
+    if has.is_some_and(|roles| !roles.iter().any(|role| role == "Mail.ReadWrite")) {
+        let what = "the token does not have the application permission Mail.ReadWrite: nothing can be marked or deleted; \
+                    grant it, with an administrator's consent";
+        findings.push(Finding::failed(part(inbox), what));
+    }
+    if inbox.after == (AfterDelivery::Delete { expunge: true }) {
+        let what = "expunge_deleted: permanentDelete is known in the global cloud alone; elsewhere messages go to Deleted Items";
+        findings.push(Finding::ok(part(inbox), what));
+    }
+    findings.push(backlog(&mut open, site, inbox).await?);
+    findings.extend(newest(&mut open, config, site, inbox).await?);
+    open.close().await;
+    Ok(findings)
+}
+
 /// How the connection was made, and to what.
-fn way_in(inbox: &InboxConfig, open: &ImapFolder) -> Finding {
-    let InboxSource::Imap(imap) = &inbox.source;
+fn way_in(inbox: &InboxConfig, imap: &ImapConfig, user: &str, open: &ImapFolder) -> Finding {
     let how = match imap.security {
         ImapSecurity::Tls => "TLS",
         ImapSecurity::StartTls => "STARTTLS",
@@ -57,7 +100,7 @@ fn way_in(inbox: &InboxConfig, open: &ImapFolder) -> Finding {
     let standing = open.standing();
     let text = format!(
         "{} logged in at {}:{} by {how}; {} is open ({} messages, UIDVALIDITY {}, UIDNEXT {})",
-        imap.user,
+        user,
         imap.host.value,
         imap.port,
         inbox.folder,
@@ -130,7 +173,7 @@ async fn target(open: &mut ImapFolder, inbox: &InboxConfig, name: &str) -> Resul
 }
 
 /// What is there to be read, and what is not.
-async fn backlog(open: &mut ImapFolder, site: &Site, inbox: &InboxConfig) -> Result<Finding, String> {
+async fn backlog(open: &mut impl OpenMailbox, site: &Site, inbox: &InboxConfig) -> Result<Finding, String> {
     let loaded = look::known(site, &inbox.name.value).await?;
     let found = candidates(open, loaded, inbox.since).await.map_err(|failure| failure.to_string())?;
     let text = format!("{} messages are not done", found.numbers.len());
@@ -145,7 +188,7 @@ async fn backlog(open: &mut ImapFolder, site: &Site, inbox: &InboxConfig) -> Res
 
 /// Whether the newest message looks like what this provider hands out.
 async fn newest(
-    open: &mut ImapFolder,
+    open: &mut impl OpenMailbox,
     config: &Config,
     site: &Site,
     inbox: &InboxConfig,
@@ -165,7 +208,7 @@ async fn newest(
     else {
         return Ok(None);
     };
-    let fetched = look::fetched(inbox, *letter, true);
+    let fetched = look::fetched(config, inbox, *letter, true)?;
     let is_believed = site.engine.believes_trace_of(&fetched);
     Ok(Some(match is_believed {
         true => Finding::ok(
@@ -194,9 +237,7 @@ pub(super) fn doors(config: &Config) -> Vec<Finding> {
     // Two inboxes of one mailbox hand over each message once, but both mark.
     let mut places: BTreeMap<_, &str> = BTreeMap::new();
     for inbox in &config.inboxes {
-        let InboxSource::Imap(imap) = &inbox.source;
-        let place = (imap.host.value.to_ascii_lowercase(), imap.port, imap.user.as_str(), inbox.folder.as_str());
-        if let Some(other) = places.insert(place, &inbox.name.value) {
+        if let Some(other) = places.insert(inbox.place().to_lowercase(), &inbox.name.value) {
             findings.push(Finding {
                 part: "configuration".to_owned(),
                 level: Level::Warning,

@@ -36,7 +36,7 @@ pub(super) fn run(site: &Site, asked: &[String]) -> u8 {
 
 async fn look_through(site: &Site, inbox: &InboxConfig) -> Result<(), String> {
     let config = site.engine.config();
-    let mut open = open(config, inbox).await?;
+    let mut open = open(site, inbox).await?;
     let loaded = known(site, &inbox.name.value).await?;
     let Candidates { numbers, beginning, began } =
         candidates(&mut open, loaded, inbox.since).await.map_err(|failure| failure.to_string())?;
@@ -46,7 +46,8 @@ async fn look_through(site: &Site, inbox: &InboxConfig) -> Result<(), String> {
         match open.fetch(number, &room).await.map_err(|failure| failure.to_string())? {
             Got::Message(letter) if letter.is_done => {}
             Got::Message(letter) => {
-                let previewed = site.engine.preview_fetched(fetched(inbox, *letter, number.get() < began)).await;
+                let previewed =
+                    site.engine.preview_fetched(fetched(config, inbox, *letter, number.get() < began)?).await;
                 match previewed {
                     Ok(Some(outcomes)) => outcomes.iter().for_each(|outcome| {
                         counts.add(outcome.verdict.name(), outcome.verdict.rule().unwrap_or("-"));

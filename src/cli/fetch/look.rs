@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use super::source::{provider, source};
+use super::source::{Mailbox, provider, source};
 use crate::cli::set_up::Site;
-use crate::config::{Config, InboxConfig, InboxSource};
+use crate::config::{Config, InboxConfig};
 use crate::intake::Fetched;
 use crate::intake::budget::Budget;
-use crate::intake::mailbox::imap::ImapFolder;
+use crate::intake::mailbox::report::Report;
 use crate::intake::mailbox::source::{Letter, Room, Source};
 use crate::ledger::{InboxMessage, InboxState};
 use crate::mail::InMailbox;
 
 /// Opens an inbox so that nothing in it can change.
-pub(in crate::cli) async fn open(config: &Config, inbox: &InboxConfig) -> Result<ImapFolder, String> {
-    let source = source(config, inbox).map_err(|error| error.to_string())?;
+pub(in crate::cli) async fn open(site: &Site, inbox: &InboxConfig) -> Result<<Mailbox as Source>::Open, String> {
+    let (config, name) = (site.engine.config(), &inbox.name.value);
+    let log = config.state_dir.is_dir().then(|| site.ledger.inbox(name));
+    let source = source(config, inbox, log, Report::silent(name)).map_err(|error| error.to_string())?;
     source.open(true).await.map_err(|failure| failure.to_string())
 }
 
@@ -38,8 +40,13 @@ pub(in crate::cli) fn room(config: &Config) -> Room {
 }
 
 /// A message as the pipeline takes it.
-pub(in crate::cli) fn fetched(inbox: &InboxConfig, letter: Letter, first_run: bool) -> Fetched {
-    let InboxSource::Imap(imap) = &inbox.source;
+pub(in crate::cli) fn fetched(
+    config: &Config,
+    inbox: &InboxConfig,
+    letter: Letter,
+    first_run: bool,
+) -> Result<Fetched, String> {
+    let user = inbox.user(config.file()).map_err(|error| error.to_string())?;
     let origin = Arc::new(InMailbox {
         inbox: inbox.name.value.clone(),
         item: letter.item,
@@ -48,5 +55,5 @@ pub(in crate::cli) fn fetched(inbox: &InboxConfig, letter: Letter, first_run: bo
         first_run,
         notices: inbox.notices,
     });
-    Fetched { origin, user: imap.user.clone(), unknown: inbox.unknown, content: letter.content }
+    Ok(Fetched { origin, user, unknown: inbox.unknown, content: letter.content })
 }

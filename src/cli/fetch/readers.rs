@@ -8,7 +8,7 @@ use tokio::task::{Id, JoinSet};
 
 use super::super::reload::ReloadableEngine;
 use super::source::{provider, source};
-use crate::config::{Config, ConfigError, InboxConfig, InboxSource, Limits};
+use crate::config::{Config, ConfigError, InboxConfig, Limits};
 use crate::intake::budget::Budget;
 use crate::intake::mailbox::pulse::Pulse;
 use crate::intake::mailbox::reader::{Ending, Reader, Settings};
@@ -54,7 +54,7 @@ pub(super) fn check(config: &Config, asked: &[String]) -> Result<(), ConfigError
     if let Some(unknown) = asked.iter().find(|name| config.inbox(name).is_none()) {
         return Err(config.error(format!("there is no [[inbox]] with the name \"{unknown}\"")));
     }
-    wanted(config, asked).try_for_each(|inbox| source(config, inbox).map(drop))
+    wanted(config, asked).try_for_each(|inbox| source(config, inbox, None, Report::silent("")).map(drop))
 }
 
 /// The inboxes that are meant.
@@ -97,11 +97,13 @@ impl Readers {
                 let service = self.service.clone();
                 Arc::new(move |line: LogLine| service.log(&line))
             };
+            let report = Report::new(&name, log, self.metrics.clone());
+            let known = site.ledger.inbox(&name);
             let reader = Reader {
-                settings: settings(config, inbox, self.once),
+                settings: settings(config, inbox, self.once)?,
                 inbox: name.clone(),
-                source: source(config, inbox)?,
-                log: site.ledger.inbox(&name),
+                source: source(config, inbox, Some(known.clone()), report.clone())?,
+                log: known,
                 deliver: self.service.clone(),
                 room: Room {
                     budget: budget.clone(),
@@ -109,7 +111,7 @@ impl Readers {
                     message_size: config.limits.message_size,
                     directory: config.state_dir.clone(),
                 },
-                report: Report::new(&name, log, self.metrics.clone()),
+                report,
                 shutdown: shutdown.clone(),
                 pulse: pulse.clone(),
             };
@@ -167,10 +169,9 @@ impl Readers {
     }
 }
 
-fn settings(config: &Config, inbox: &InboxConfig, once: bool) -> Settings {
-    let InboxSource::Imap(imap) = &inbox.source;
-    Settings {
-        user: imap.user.clone(),
+fn settings(config: &Config, inbox: &InboxConfig, once: bool) -> Result<Settings, ConfigError> {
+    Ok(Settings {
+        user: inbox.user(config.file())?,
         since: inbox.since,
         unknown: inbox.unknown,
         concurrency: inbox.concurrency,
@@ -179,5 +180,5 @@ fn settings(config: &Config, inbox: &InboxConfig, once: bool) -> Settings {
         stuck_after: config.fetch.stuck_after,
         once,
         second: Duration::from_secs(1),
-    }
+    })
 }

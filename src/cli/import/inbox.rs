@@ -11,7 +11,9 @@ use crate::config::Config;
 pub(super) struct Inbox {
     pub text: String,
     pub notes: Vec<String>,
-    pub password_file: String,
+    /// The secret that is to be written, and the file for it.
+    pub secret: &'static str,
+    pub secret_file: String,
 }
 
 /// What a setting is where the file says nothing, by the program that reads the file.
@@ -50,8 +52,10 @@ const ELSE: &str = "[[mailbox]]\nname = \"x\"\naddress = \"x+%{key}@example.com\
 pub(super) fn inbox(origin: Origin, section: &Section) -> Result<Inbox, String> {
     let name = section.kind.name();
     let defaults = Defaults::of(origin);
-    if section.text("inbox_method").is_some_and(|method| method != "imap") {
-        return Err("its inbox_method is not imap".to_owned());
+    match section.text("inbox_method") {
+        None | Some("" | "imap") => {}
+        Some("microsoft_graph") => return graph(&defaults, section),
+        Some(_) => return Err("its inbox_method is neither imap nor microsoft_graph".to_owned()),
     }
     let host = section.text("host").or(defaults.host.filter(|_| section.value("host").is_none()));
     let host = host.ok_or("the file names no host that can be read")?;
@@ -97,13 +101,52 @@ pub(super) fn inbox(origin: Origin, section: &Section) -> Result<Inbox, String> 
         is_true("delete_after_delivery", defaults.delete_after_delivery),
         is_true("expunge_deleted", false)
     );
-    if let Err(error) = Config::parse(Path::new("mailhatch.toml"), &format!("{ELSE}{text}")) {
-        return Err(format!(
-            "its settings are not valid here: {}",
-            error.to_string().lines().next().unwrap_or_default()
-        ));
+    check(&text)?;
+    Ok(Inbox { text, notes, secret: "the password of the mailbox", secret_file: password_file })
+}
+
+/// A mailbox that was read by Microsoft Graph.
+fn graph(defaults: &Defaults, section: &Section) -> Result<Inbox, String> {
+    let name = section.kind.name();
+    let option = |key: &str| section.text(&format!("inbox_options.{key}")).filter(|text| !text.is_empty());
+    let needed = |key: &str| option(key).ok_or(format!("its inbox_options name no {key} that can be read"));
+    let user =
+        section.text("user").or_else(|| section.text("email")).ok_or("the file names no user that can be read")?;
+    let is_true = |key: &str, default: bool| section.value(key).map_or(default, super::imported::Value::is_true);
+    let secret_file = format!("/etc/mailhatch/{name}.client-secret");
+    let mut text = format!("\n[[inbox]]\nname = {}\nkind = \"graph\"\nuser = {}\n", quoted(name), quoted(user));
+    let (tenant, client) = (quoted(needed("tenant_id")?), quoted(needed("client_id")?));
+    let _ = writeln!(text, "tenant_id = {tenant}\nclient_id = {client}\nclient_secret_file = {}", quoted(&secret_file));
+    for key in ["azure_ad_endpoint", "graph_endpoint"] {
+        if let Some(endpoint) = option(key) {
+            let _ = writeln!(text, "{key} = {}", quoted(endpoint));
+        }
     }
-    Ok(Inbox { text, notes, password_file })
+    let folder = ["mailbox", "mailbox_name", "name"].into_iter().find_map(|key| section.text(key)).unwrap_or("INBOX");
+    if !folder.eq_ignore_ascii_case("inbox") {
+        let _ = writeln!(text, "folder = {}", quoted(folder));
+    }
+    let mut notes = Vec::new();
+    let (since, comment) = since(section, &mut notes);
+    // mail_room 0.11: microsoft_graph/connection.rb
+    let poll = option("poll_interval").and_then(|text| text.parse::<u64>().ok()).unwrap_or(60).max(1);
+    let _ = writeln!(text, "poll_interval = \"{poll}s\"\nsince = \"{since}\"{comment}");
+    let _ = writeln!(
+        text,
+        "delete_after_delivery = {}\nexpunge_deleted = {}",
+        is_true("delete_after_delivery", defaults.delete_after_delivery),
+        is_true("expunge_deleted", false)
+    );
+    check(&text)?;
+    Ok(Inbox { text, notes, secret: "the client secret of the application", secret_file })
+}
+
+/// Whether mailhatch takes what was written.
+fn check(text: &str) -> Result<(), String> {
+    let parsed = Config::parse(Path::new("mailhatch.toml"), &format!("{ELSE}{text}"));
+    parsed.map(drop).map_err(|error| {
+        format!("its settings are not valid here: {}", error.to_string().lines().next().unwrap_or_default())
+    })
 }
 
 /// Seconds; mailhatch keeps to RFC 2177.

@@ -33,7 +33,8 @@ pub(super) fn meaning(key: &str, value: Option<&str>) -> Meaning {
         | "expunge_deleted" => None(FETCHING),
         "limit_max_unread" => None("messages are fetched one by one, however many there are"),
         "encrypted_secret_file" => None("write the password that is in it to the password_file of the [[inbox]]"),
-        "inbox_options" => None("they are for Microsoft Graph, which this file is not taken over for"),
+        "inbox_options" => None("they are for Microsoft Graph, and cannot be read here"),
+        _ if key.starts_with("inbox_options.") => None("it is for Microsoft Graph, and no [[inbox]] is made of it"),
         "delivery_method" => match value {
             Some("webhook" | "postback") => None("mailhatch always hands over by the API that this method uses"),
             _ => None(
@@ -65,7 +66,7 @@ pub(super) fn meaning(key: &str, value: Option<&str>) -> Meaning {
 
 /// Settings that an `[[inbox]]` is made of.
 pub(super) fn is_of_inbox(key: &str) -> bool {
-    const KEYS: [&str; 15] = [
+    const KEYS: [&str; 21] = [
         "user",
         "email",
         "password",
@@ -81,6 +82,12 @@ pub(super) fn is_of_inbox(key: &str) -> bool {
         "inbox_method",
         "delete_after_delivery",
         "expunge_deleted",
+        "inbox_options.tenant_id",
+        "inbox_options.client_id",
+        "inbox_options.client_secret",
+        "inbox_options.azure_ad_endpoint",
+        "inbox_options.graph_endpoint",
+        "inbox_options.poll_interval",
     ];
     KEYS.contains(&key)
 }

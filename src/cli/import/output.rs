@@ -148,10 +148,7 @@ fn preface(path: &Path, origin: Origin, mailboxes: &[Mailbox<'_>]) -> String {
     };
     let inboxes: Vec<_> = mailboxes.iter().filter_map(|mailbox| mailbox.inbox.as_ref().ok()).collect();
     for inbox in &inboxes {
-        step(&format!(
-            "Write the password of the mailbox: install -o root -g mailhatch -m 0640 /dev/stdin {}",
-            inbox.password_file
-        ));
+        step(&format!("Write {}: install -o root -g mailhatch -m 0640 /dev/stdin {}", inbox.secret, inbox.secret_file));
     }
     if inboxes.is_empty() {
         step(

@@ -14,6 +14,11 @@ static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
 #[allow(clippy::unwrap_used, reason = "a constant pattern, compiled in the tests")]
 static EXTERNAL_URL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\s*external_url[\s(]\s*(.*?)\)?\s*$").unwrap());
 
+/// `'tenant_id': 'x',`, `tenant_id: 'x'`, `:tenant_id => 'x'`
+#[allow(clippy::unwrap_used, reason = "a constant pattern, compiled in the tests")]
+static OPTION: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"^\s*:?['"]?([a-z_]+)['"]?\s*(?:=>|:)\s*('[^']*'|"[^"]*"|[^,#\s]+)"#).unwrap());
+
 /// Whether the text is a gitlab.rb.
 pub(super) fn is_gitlab_rb(text: &str) -> bool {
     text.lines().any(|line| line.trim_start().starts_with("gitlab_rails[") || EXTERNAL_URL.is_match(line))
@@ -23,6 +28,8 @@ pub(super) fn is_gitlab_rb(text: &str) -> bool {
 pub(super) fn read(text: &str) -> Imported {
     let mut found = Imported { origin: Origin::GitlabRb, sections: Vec::new(), gitlab_url: None, notes: Vec::new() };
     let (mut conditions, mut in_comment) = (0_usize, false);
+    // The table and the key of a hash that is open.
+    let mut open: Option<(String, String)> = None;
     for (number, line) in (1..).zip(text.lines()) {
         match line {
             "__END__" => break,
@@ -31,6 +38,17 @@ pub(super) fn read(text: &str) -> Imported {
             _ => {}
         }
         if in_comment {
+            continue;
+        }
+        if let Some((table, key)) = &open {
+            match OPTION.captures(line) {
+                _ if line.trim_start().starts_with('}') => open = None,
+                Some(option) => {
+                    let key = format!("{key}.{}", &option[1]);
+                    found.assign(number, table, &key, literal(&option[2]), conditions > 0);
+                }
+                None => {}
+            }
             continue;
         }
         match line.split_whitespace().next() {
@@ -46,6 +64,10 @@ pub(super) fn read(text: &str) -> Imported {
                 }
             }
         } else if let Some(assignment) = ASSIGNMENT.captures(line) {
+            if assignment[2].ends_with("inbox_options") && assignment[3].trim() == "{" {
+                open = Some((assignment[1].to_owned(), assignment[2].to_owned()));
+                continue;
+            }
             found.assign(number, &assignment[1], &assignment[2], literal(&assignment[3]), conditions > 0);
         }
     }

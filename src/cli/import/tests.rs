@@ -71,7 +71,7 @@ fn what_has_no_meaning_is_named_and_no_secret_is_shown() {
         "gitlab_rails['incoming_email_password']: no [[inbox]] is made of it",
         "the [[inbox]] of incoming_email: the file names no host that can be read",
         "line 8: gitlab_rails['incoming_email_host'] = ENV['IMAP_HOST']: not understood",
-        "line 17: gitlab_rails['service_desk_email_inbox_options'] = …: not understood",
+        "gitlab_rails['service_desk_email_inbox_options.tenant_id']: it is for Microsoft Graph",
         "gitlab_rails['incoming_email_delivery_method'] = sidekiq: mailhatch hands over by GitLab's API",
         "gitlab_rails['service_desk_email_host'] stands in a condition",
         "mailroom['incoming_email_auth_token']: the secret stands in a file here",
@@ -272,7 +272,7 @@ fn the_mailbox_that_was_read_is_taken_over_one_to_one() {
         assert!(!toml.contains("hunter2"), "{name}");
     }
     let graph = import("gitlab.yml", &yml("inbox_method: microsoft_graph"));
-    assert!(graph.contains("the [[inbox]] of incoming_email: its inbox_method is not imap"), "{graph}");
+    assert!(graph.contains("the [[inbox]] of incoming_email: its inbox_options name no tenant_id"), "{graph}");
     let odd = import("gitlab.yml", &yml("").replace("imap.example.com", "imap example"));
     assert!(odd.contains("the [[inbox]] of incoming_email: its settings are not valid here"), "{odd}");
 }
@@ -350,5 +350,58 @@ proptest::proptest! {
         if let Ok(toml) = convert(Path::new("gitlab.rb"), &text) {
             Config::parse(Path::new("mailhatch.toml"), &toml).map_err(|error| proptest::test_runner::TestCaseError::fail(format!("{error}\n{toml}")))?;
         }
+    }
+}
+
+#[test]
+fn a_mailbox_of_microsoft_graph_is_an_inbox_of_that_kind() {
+    const RB: &str = r##"
+external_url 'https://gitlab.example.com'
+gitlab_rails['incoming_email_enabled'] = true
+gitlab_rails['incoming_email_address'] = "incoming+%{key}@example.com"
+gitlab_rails['incoming_email_email'] = "incoming@example.com"
+gitlab_rails['incoming_email_inbox_method'] = 'microsoft_graph'
+gitlab_rails['incoming_email_inbox_options'] = {
+  'tenant_id': 'the-tenant',
+  'client_id': 'the-client',
+  'client_secret': 'hunter5', # of the application
+  'azure_ad_endpoint' => 'https://login.microsoftonline.us',
+  graph_endpoint: 'https://graph.microsoft.us',
+  'poll_interval': 30
+}
+gitlab_rails['incoming_email_expunge_deleted'] = true
+"##;
+    const YML: &str = "
+production:
+  gitlab:
+    host: gitlab.example.com
+    https: true
+  incoming_email:
+    enabled: true
+    address: incoming+%{key}@example.com
+    user: incoming@example.com
+    inbox_method: microsoft_graph
+    expunge_deleted: true
+    inbox_options:
+      tenant_id: the-tenant
+      client_id: the-client
+      client_secret: hunter5
+      azure_ad_endpoint: https://login.microsoftonline.us
+      graph_endpoint: https://graph.microsoft.us
+      poll_interval: 30
+";
+    for (name, text) in [("gitlab.rb", RB), ("gitlab.yml", YML)] {
+        let toml = import(name, text);
+        let config = parsed(&toml);
+        let inbox = &config.inboxes[0];
+        let crate::config::InboxSource::Graph(graph) = &inbox.source else { panic!("{name}: {toml}") };
+        assert_eq!(inbox.user(config.file()).expect("a user"), "incoming@example.com", "{name}");
+        assert_eq!(graph.endpoint.value.as_str(), "https://graph.microsoft.us/", "{name}");
+        let token_url = "https://login.microsoftonline.us/the-tenant/oauth2/v2.0/token";
+        assert_eq!((graph.oauth.token_url.value.as_str(), graph.oauth.client_id.as_str()), (token_url, "the-client"));
+        assert_eq!(inbox.after, crate::config::AfterDelivery::Delete { expunge: true }, "{name}");
+        assert_eq!(inbox.poll_interval, std::time::Duration::from_secs(30), "{name}");
+        assert!(toml.contains("Write the client secret of the application"), "{name}: {toml}");
+        assert!(!toml.contains("hunter5"), "{name}: {toml}");
     }
 }

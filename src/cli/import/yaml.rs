@@ -28,6 +28,9 @@ pub(super) fn read(text: &str) -> Result<Imported, String> {
 const NOT_KNOWN: &str = "this is neither a gitlab.yml (incoming_email or service_desk_email), nor a gitlab.rb \
      (gitlab_rails['incoming_email_…']), nor a mail_room.yml (:mailboxes:)";
 
+/// The setting that is a mapping of what Microsoft Graph needs.
+const OPTIONS: &str = "inbox_options";
+
 struct Reader {
     expressions: Vec<String>,
 }
@@ -37,11 +40,17 @@ impl Reader {
         let mut notes = Vec::new();
         let sections = Kind::ALL.into_iter().filter_map(|kind| {
             let section = get(settings, kind.name())?.as_hash()?;
-            let settings = entries(section).map(|(key, value)| {
+            let mut settings = Vec::new();
+            for (key, value) in entries(section) {
                 let shown = format!("{}.{key}", kind.name());
-                self.setting(key.clone(), shown, value, &mut notes)
-            });
-            Some(Section { kind, settings: settings.collect() })
+                match value.as_hash() {
+                    Some(options) if key == OPTIONS => {
+                        self.options(&shown, ".", options, &mut settings, &mut notes);
+                    }
+                    _ => settings.push(self.setting(key.clone(), shown, value, &mut notes)),
+                }
+            }
+            Some(Section { kind, settings })
         });
         let sections = sections.collect();
         Imported { origin: Origin::GitlabYml, sections, gitlab_url: self.gitlab_url(settings), notes }
@@ -86,6 +95,10 @@ impl Reader {
                         settings.push(self.setting(option, shown, value, &mut found.notes));
                     }
                 }
+                Some(options) if key == OPTIONS => {
+                    let shown = format!("mailbox {number}: :{key}");
+                    self.options(&shown, ": :", options, &mut settings, &mut found.notes);
+                }
                 _ => settings.push(self.setting(
                     key.clone(),
                     format!("mailbox {number}: :{key}"),
@@ -129,6 +142,21 @@ impl Reader {
         rename("url", "gitlab_url", base);
         rename("jwt_secret_path", "secret_file", None);
         found.sections.push(Section { kind, settings });
+    }
+
+    /// What Microsoft Graph needs, each as a setting of its own.
+    fn options(
+        &self,
+        shown: &str,
+        between: &str,
+        options: &Hash,
+        settings: &mut Vec<Setting>,
+        notes: &mut Vec<String>,
+    ) {
+        for (option, value) in entries(options) {
+            let shown = format!("{shown}{between}{option}");
+            settings.push(self.setting(format!("{OPTIONS}.{option}"), shown, value, notes));
+        }
     }
 
     fn setting(&self, key: String, shown: String, value: &Yaml, notes: &mut Vec<String>) -> Setting {

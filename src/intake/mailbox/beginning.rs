@@ -128,8 +128,8 @@ async fn from(
     let (messages, detail, newest) = match since {
         Since::All => (Numbers::new(), "since = \"all\": every message that is there is read".to_owned(), None),
         Since::Now => {
-            let unread = open.find(Wanted::Unseen).await?.len();
-            let detail = format!("since = \"now\": {unread} unread messages that are there stay as they are");
+            let before = open.count_before().await?;
+            let detail = format!("since = \"now\": {before} that are there stay as they are");
             (Numbers::new(), detail, Some(SystemTime::now()))
         }
         Since::Day(_) | Since::Unseen => {

@@ -7,8 +7,12 @@
 mod beginning;
 pub mod candidates;
 mod delivery;
+pub mod either;
 pub mod failure;
+pub mod graph;
+pub mod https;
 pub mod imap;
+pub mod oauth;
 pub mod pulse;
 pub mod queue;
 pub mod reader;

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::failure::{Failure, Remedy};
+use super::failure::{Cause, Failure, Remedy};
 use super::queue::Number;
 use crate::log_line::{Level, LogLine};
 use crate::telemetry::InboxMetrics;
@@ -27,6 +27,11 @@ impl Report {
             metrics.expect(inbox);
         }
         Self { inbox: inbox.to_owned(), log, metrics }
+    }
+
+    /// For who only looks: it tells nothing.
+    pub fn silent(inbox: &str) -> Self {
+        Self { inbox: inbox.to_owned(), log: Arc::new(|_| ()), metrics: None }
     }
 
     fn count(&self, count: impl FnOnce(&InboxMetrics, &str)) {
@@ -82,6 +87,17 @@ impl Report {
             line.put("next_try", format_args!("{:.1}s", wait.as_secs_f64()));
         }
         line.put("detail", failure);
+        self.log(line);
+    }
+
+    /// The service asks for patience, which a request has without a new connection.
+    pub fn throttled(&self, said: &str, wait: Duration) {
+        let cause = Cause::Throttled.name();
+        self.count(|metrics, inbox| metrics.throttled(inbox, cause));
+        let mut line = self.event(Level::Warning, "throttled");
+        line.put("cause", cause);
+        line.put("next_try", format_args!("{:.1}s", wait.as_secs_f64()));
+        line.put("detail", said);
         self.log(line);
     }
 

@@ -110,6 +110,9 @@ pub trait OpenMailbox: Send {
     /// Whether something came in since it was last looked for.
     fn has_news(&self) -> bool;
 
+    /// How many messages are there that a first run with `since = "now"` leaves, in words.
+    fn count_before(&mut self) -> impl Future<Output = Result<String, Failure>> + Send;
+
     /// Looks for messages.
     fn find(&mut self, wanted: Wanted) -> impl Future<Output = Result<Numbers, Failure>> + Send;
 

@@ -26,6 +26,11 @@ impl Dovecot {
 
     /// With more lines of configuration.
     pub fn start_with(more: &str) -> Self {
+        Self::start_with_files(more, |_| ())
+    }
+
+    /// With more lines of configuration, in which `{dir}` is its directory, and files that they name.
+    pub fn start_with_files(more: &str, make_files: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::Builder::new().prefix("mhd").rand_bytes(5).tempdir_in("/tmp").unwrap();
         // Dovecot's users must reach what is below.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -40,7 +45,12 @@ impl Dovecot {
             .replace("{imaps}", &imaps.to_string())
             .replace("{dir}", dir.path().to_str().unwrap());
         fs::write(dir.path().join("users"), format!("{USER}:{{PLAIN}}{PASSWORD}\nann:{{PLAIN}}{PASSWORD}\n")).unwrap();
-        fs::write(dir.path().join("dovecot.conf"), format!("{configuration}\n{more}\n")).unwrap();
+        fs::write(
+            dir.path().join("dovecot.conf"),
+            format!("{configuration}\n{more}\n").replace("{dir}", dir.path().to_str().unwrap()),
+        )
+        .unwrap();
+        make_files(dir.path());
         let master = start(dir.path());
         let dovecot = Self { dir, master, imap, imaps };
         wait_for_port(imap);

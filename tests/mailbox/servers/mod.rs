@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod dovecot;
+pub mod graph;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;

@@ -38,14 +38,14 @@ pub struct Endpoint {
 }
 
 /// A connection, with or without TLS.
-pub(super) enum Stream {
+pub(in crate::intake::mailbox) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Endpoint {
     /// Connects, and begins TLS where it comes first.
-    pub(super) async fn connect(&self) -> Result<Stream, Failure> {
+    pub(in crate::intake::mailbox) async fn connect(&self) -> Result<Stream, Failure> {
         let tcp = self.connect_tcp().await?;
         match self.security {
             Security::Tls => self.begin_tls(Stream::Plain(tcp)).await,

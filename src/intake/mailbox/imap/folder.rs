@@ -15,7 +15,7 @@ use super::part::{Octets, Part};
 use super::request::{Answer, Folder, Refusal, Request, Search};
 use super::session::{Access, Plan};
 use super::uids::HIGHEST;
-use crate::intake::mailbox::failure::{Cause, Failure};
+use crate::intake::mailbox::failure::{Cause, Failure, Remedy};
 use crate::intake::mailbox::queue::Number;
 use crate::intake::mailbox::source::{Got, Letter, Numbers, OpenMailbox, Room, Shown, Source, Standing, Wanted};
 use crate::ledger::MessageState;
@@ -31,6 +31,9 @@ const RESPONSE_ROOM: u64 = 1024 * 1024;
 pub trait CredentialSource: Send + Sync + 'static {
     /// What to log in with now.
     fn credential(&self) -> impl Future<Output = Result<Credential, Failure>> + Send;
+
+    /// The server did not take it.
+    fn refused(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// A folder of an IMAP server.
@@ -84,7 +87,15 @@ impl<C: CredentialSource> Source for ImapSource<C> {
             max_response_size: u32::try_from(self.message_size.saturating_add(RESPONSE_ROOM)).unwrap_or(u32::MAX),
             tag_prefix: random_prefix(),
         };
-        let connection = Connection::open(&self.endpoint, plan, self.limits).await?;
+        let connection = match Connection::open(&self.endpoint, plan, self.limits).await {
+            Ok(connection) => connection,
+            Err(failure) => {
+                if failure.cause.remedy() == Remedy::RereadCredential {
+                    self.credentials.refused().await;
+                }
+                return Err(failure);
+            }
+        };
         let mut folder = ImapFolder {
             marker: Marker::new(self.after.clone()),
             next: connection.session().selected().uid_next.unwrap_or(Number::MIN),
@@ -175,6 +186,10 @@ impl OpenMailbox for ImapFolder {
 
     fn has_news(&self) -> bool {
         self.connection.session().selected().told != self.told
+    }
+
+    async fn count_before(&mut self) -> Result<String, Failure> {
+        Ok(format!("{} unread messages", self.find(Wanted::Unseen).await?.len()))
     }
 
     async fn find(&mut self, wanted: Wanted) -> Result<Numbers, Failure> {
@@ -294,14 +309,14 @@ fn imap_day(day: time::Date) -> Result<NaiveDate, Failure> {
 }
 
 /// A message that comes in piece by piece; what is over the limit is written where it keeps nobody waiting.
-struct Builder(Option<ContentBuilder>);
+pub(in crate::intake::mailbox) struct Builder(Option<ContentBuilder>);
 
 impl Builder {
-    fn new(room: &Room) -> Self {
+    pub(in crate::intake::mailbox) fn new(room: &Room) -> Self {
         Self(Some(ContentBuilder::new(room.message_size, &room.directory)))
     }
 
-    async fn push(&mut self, octets: Vec<u8>) -> Result<(), Got> {
+    pub(in crate::intake::mailbox) async fn push(&mut self, octets: Vec<u8>) -> Result<(), Got> {
         let Some(mut builder) = self.0.take() else { return Ok(()) };
         let push = move || {
             let pushed = builder.push(&octets);
@@ -317,7 +332,7 @@ impl Builder {
         pushed.map_err(|error| not("disk", format!("cannot keep a message over limits.message_size: {error}")))
     }
 
-    fn finish(self) -> Content {
+    pub(in crate::intake::mailbox) fn finish(self) -> Content {
         self.0.map_or_else(|| Content::whole(Vec::new()), ContentBuilder::finish)
     }
 }

@@ -21,6 +21,7 @@ pub use connection::{Connection, Limits, Woken};
 pub use credential::{Credential, Proof};
 pub use endpoint::Endpoint;
 pub use flags::{DONE, Flags, Mark};
+pub(in crate::intake::mailbox) use folder::Builder;
 pub use folder::{CredentialSource, ImapFolder, ImapSource};
 pub use marking::After;
 pub use part::{Octets, Part};

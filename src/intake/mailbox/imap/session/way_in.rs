@@ -16,6 +16,7 @@ use super::super::said::{from_bye, from_login, from_select, said, shown};
 use super::stage::{Login, Stage, Then};
 use super::{Access, Security, Session, State, Step};
 use crate::intake::mailbox::failure::{Cause, Failure};
+use crate::intake::mailbox::oauth::roles;
 
 impl Session {
     pub(super) fn greeted(&mut self, greeting: &Greeting<'_>) {
@@ -209,9 +210,31 @@ fn login_command(user: &str, proof: &Proof) -> Option<CommandBody<'static>> {
 fn refused_login(login: &Login, proof: &Proof, code: Option<&Code<'_>>, text: &str) -> Failure {
     let failure = from_login(code, text);
     let said = login.error.as_deref().unwrap_or_default();
-    let is_token = matches!(proof, Proof::Token(_));
-    if is_token && failure.cause == Cause::Authentication {
-        return Failure::new(Cause::OAuth, format!("the server refuses the token: {} {said}", shown(text)));
+    match proof {
+        Proof::Token(token) if matches!(failure.cause, Cause::Authentication | Cause::NotConnected) => {
+            let cause = if failure.cause == Cause::Authentication { Cause::OAuth } else { failure.cause };
+            let lacks = missing_permission(token);
+            Failure::new(cause, format!("the server refuses the token: {} {said}{lacks}", shown(text)))
+        }
+        _ => failure,
     }
-    failure
+}
+
+/// A token of Microsoft's says what it is good for; one for an application must have this.
+fn missing_permission(token: &crate::config::Secret) -> String {
+    const NEEDED: &str = "IMAP.AccessAsApp";
+    match roles(token) {
+        Some(roles) if roles.iter().any(|role| role == NEEDED || role == "IMAP.AccessAsUser.All") => {
+            "; it has the permission for IMAP: look at user, and at the permission for this one mailbox \
+             (Add-MailboxPermission, docs/set-up-oauth.md)"
+                .to_owned()
+        }
+        Some(roles) => {
+            let roles = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
+            format!(
+                "; at Exchange Online it needs the application permission {NEEDED} and an administrator's consent; it has: {roles}"
+            )
+        }
+        None => String::new(),
+    }
 }
