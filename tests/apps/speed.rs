@@ -66,7 +66,7 @@ fn measure(kind: Kind) -> [Way; 2] {
     postfix.add_service(&format!("script unix - n n - 20 pipe flags= user={USER} argv=/bin/sh {}", script.display()));
     postfix.route(SCRIPT, "script:");
     postfix.set(&[
-        "smtpd_relay_restrictions=permit, reject",
+        "smtpd_relay_restrictions=check_client_access static:OK, reject_unauth_destination",
         "script_destination_recipient_limit=1",
         "script_destination_concurrency_limit=20",
     ]);
