@@ -83,7 +83,8 @@ fn messages() -> Vec<PathBuf> {
 async fn an_application_of_20_lines_keeps_every_event_of_the_corpus() {
     let database = Postgresql::start();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/store_in_postgresql.py");
-    let mut application = Command::new("python3");
+    // Debian's own, which has Debian's psycopg2.
+    let mut application = Command::new("/usr/bin/python3");
     application.arg(script).arg("0").arg(database.connection()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut application = Process::start(&mut application);
     let port = application.lines().next();
