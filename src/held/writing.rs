@@ -127,14 +127,15 @@ impl Keeper<'_> {
         let limit = Instant::now() + PATIENCE;
         loop {
             let inventory = self.inventory()?;
-            let is_known = body::is_known(&inventory.bodies, digest, content.size());
-            if is_known.map_err(|error| StateError::file("look into", inventory.bodies.path(), &error))? {
-                return Ok((inventory, true, None));
-            }
+            // Before it is looked for: whoever wrote it until now has published it by then.
             let writing = match digest.as_id() {
                 Some(id) => self.locks.take(Right::Held, &id)?,
                 None => None,
             };
+            let is_known = body::is_known(&inventory.bodies, digest, content.size());
+            if is_known.map_err(|error| StateError::file("look into", inventory.bodies.path(), &error))? {
+                return Ok((inventory, true, None));
+            }
             if writing.is_some() || Instant::now() >= limit {
                 return Ok((inventory, false, writing));
             }
