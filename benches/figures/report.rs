@@ -37,8 +37,8 @@ impl Report {
             "# Performance\n\nWritten by `make bench` on {}: {}.\n\n\
              What is compared ran alternately in one run of {} rounds of {} s each; figures are medians. Ratios say more than\n\
              figures: they were taken on the same machine at the same time. **no** marks a target that this run missed;\n\
-             [limits](limits.md) says what stops it. `make bench-apps` measures Redmine, Request Tracker and\n\
-             Action Mailbox beside their own scripts behind pipe(8).\n",
+             [limits](limits.md) says what stops it. Redmine, Request Tracker and Action Mailbox beside\n\
+             their own scripts behind pipe(8): [performance-applications](performance-applications.md), `make bench-apps`.\n",
             run("date", &["-u", "+%Y-%m-%d"]).trim(),
             machine(),
             options.rounds,
