@@ -250,10 +250,20 @@ impl Mask {
 struct Cuts(Vec<(usize, usize)>);
 
 impl Cuts {
-    fn add(&mut self, start: usize, end: usize) {
-        if start < end && self.0.iter().all(|&(_, before)| before <= start) {
-            self.0.push((start, end));
+    /// Cuts that meet are one: the form of another mailbox may stand within a key, and is looked for in any order.
+    fn add(&mut self, mut start: usize, mut end: usize) {
+        if start >= end {
+            return;
         }
+        self.0.retain(|&(from, to)| {
+            let meets = from < end && start < to;
+            if meets {
+                (start, end) = (start.min(from), end.max(to));
+            }
+            !meets
+        });
+        self.0.push((start, end));
+        self.0.sort_unstable();
     }
 
     /// Words of letters and figures that no person would write.

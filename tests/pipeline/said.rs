@@ -230,6 +230,16 @@ fn what_is_not_a_key_is_said() {
     }
 }
 
+/// `sd-` begins the keys of another mailbox.
+#[test]
+fn a_key_that_holds_the_form_of_another_mailbox_is_cut_whole() {
+    let stage = Stage::start();
+    for key in ["aAa-SD-+0Aa", "abcdef-sd-ghijkl"] {
+        let said = stage.send(&mail(key, RECIPIENTS[0], None, SENDERS[0], "", ANSWERS[0], WORDS[0]));
+        assert!(!shows(&said, key), "{key}: {said}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
