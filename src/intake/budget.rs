@@ -57,6 +57,11 @@ impl Budget {
         self.total.load(Ordering::Acquire)
     }
 
+    /// All octets there are.
+    pub fn octets(&self) -> u64 {
+        u64::from(self.total()) * UNIT
+    }
+
     /// Reserves octets if they are free. Who asks for more than there is at all gets all of it.
     pub fn try_reserve(&self, octets: u64) -> Option<Reservation> {
         let permit = self.free.clone().try_acquire_many_owned(units(octets).min(self.total())).ok()?;

@@ -164,7 +164,7 @@ async fn a_message_waits_for_memory_and_then_is_deferred() {
 
 #[tokio::test]
 async fn a_message_that_outgrows_its_declared_size_and_the_memory_is_deferred_for_everybody() {
-    let service = Service::start(|settings| settings.memory = 1 << 20);
+    let service = Service::start(|settings| settings.memory = 3 << 20);
     let (mut first, mut second) = (service.unix().await, service.unix().await);
     first.greet().await;
     second.greet().await;

@@ -102,6 +102,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.has_read(read, CloseReason::DataStalled)?;
         let octets = self.session.octets_in_memory().unwrap_or_default() + self.session.input().len();
         let needed = cost_of(octets.min(self.session.limits().message_size) as u64);
+        // As in the beginning: what needs more than there is has enough with all of it.
+        let needed = needed.min(self.context.budget.octets());
         if let Some(reservation) = &mut self.reservation
             && reservation.octets() < needed
             && !reservation.grow_to(needed + RESERVED)
