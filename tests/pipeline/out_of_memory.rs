@@ -2,25 +2,23 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::thread;
 
 use super::*;
+use crate::support::dialogue::{Dialogue, stuffed};
+use crate::support::process::succeed;
 
-/// More address space than the process has now, in octets: too little for a large message.
-const LEFT: u64 = 4 * 1024 * 1024;
+/// Messages at once that are more than the process may take, and their size in octets.
+const LARGE: usize = 3;
+const SIZE: usize = 45 * 1024 * 1024;
 
-const LARGE: usize = 20 * 1024 * 1024;
-
-/// Lets the process have so little more that the next large message ends it (setrlimit(2), RLIMIT_AS).
+/// Lets the process have hardly more address space than it has now (setrlimit(2), RLIMIT_AS).
 fn starve(service: &Service) {
     let status = std::fs::read_to_string(format!("/proc/{}/status", service.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmSize:")).unwrap();
-    let size = line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024;
-    let limit = Command::new("prlimit")
-        .arg(format!("--pid={}", service.id()))
-        .arg(format!("--as={}", size + LEFT))
-        .status()
-        .unwrap();
-    assert!(limit.success(), "{limit}");
+    let octets = (line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() + 4096) * 1024;
+    let pid = format!("--pid={}", service.id());
+    succeed(Command::new("prlimit").args([pid, format!("--as={octets}")]));
 }
 
 fn numbered(number: usize, size: usize) -> Vec<u8> {
@@ -30,40 +28,44 @@ fn numbered(number: usize, size: usize) -> Vec<u8> {
 
 #[test]
 fn a_process_that_runs_out_of_memory_loses_nothing_and_does_nothing_twice() {
-    const KILLS: usize = 3;
     let mut service = Service::start(&spool_config());
-    let (mut sent, mut number) = (Vec::new(), 0);
-    for kill in 0..KILLS {
+    let (mut small, mut large) = (Vec::new(), Vec::new());
+    for kill in 0..2 {
         for _ in 0..5 {
-            number += 1;
-            let mail = numbered(number, 2_000);
+            let mail = numbered(small.len() + large.len(), 2_000);
             let reply = service.lmtp().send("jane@example.org", &[REPLY_ADDRESS], &mail).remove(0);
             assert!(reply.starts_with("250 2.0.0 delivered"), "{reply}");
-            sent.push(mail);
+            small.push(mail);
         }
         starve(&service);
-        number += 1;
-        let mail = numbered(number, LARGE);
-        let mut lmtp = service.lmtp();
-        lmtp.command(&format!("MAIL FROM:<jane@example.org> SIZE={}", mail.len()), "250");
-        lmtp.command(&format!("RCPT TO:<{REPLY_ADDRESS}>"), "250");
-        lmtp.write("DATA\r\n");
-        let said = lmtp.rest();
-        assert!(!said.contains("250 "), "no promise for what is not there: {said}");
-        sent.push(mail);
+        let at_once: Vec<_> = (0..LARGE).map(|more| numbered(small.len() + large.len() + more, SIZE)).collect();
+        thread::scope(|scope| {
+            for mail in &at_once {
+                let socket = service.place.socket();
+                scope.spawn(move || {
+                    let Ok(mut lmtp) = Dialogue::unix(&socket) else { return };
+                    let commands = format!(
+                        "LHLO client.example.com\r\nMAIL FROM:<jane@example.org> SIZE={}\r\nRCPT TO:<{REPLY_ADDRESS}>\r\nDATA\r\n",
+                        mail.len()
+                    );
+                    // The process may be gone at any octet of it.
+                    let _ = lmtp.write(commands.as_bytes()).and_then(|()| lmtp.write(&stuffed(mail)));
+                    let said = lmtp.rest();
+                    assert!(!said.contains("delivered"), "no promise for what is not there: {said}");
+                });
+            }
+        });
+        large.extend(at_once);
         let (status, place) = service.ended();
-        assert_eq!(status.signal(), Some(nix::libc::SIGABRT), "kill {kill}: {status}");
+        assert_eq!(status.signal(), Some(6), "kill {kill}: SIGABRT, not {status}");
         service = Service::start_in(place, &[]);
     }
-    // Postfix sends again whatever it has no answer for, and here also what it has.
-    let verdicts: Vec<_> = sent
-        .iter()
-        .map(|mail| service.lmtp().send("jane@example.org", &[REPLY_ADDRESS], mail).remove(0))
-        .map(|reply| reply.split(':').next().unwrap_or_default().to_owned())
-        .collect();
-    let expected: Vec<_> =
-        (0..sent.len()).map(|at| if at % 6 == 5 { "250 2.0.0 delivered" } else { "250 2.0.0 duplicate" }).collect();
-    let found: Vec<_> = verdicts.iter().map(|verdict| verdict.split(" id=").next().unwrap_or_default()).collect();
-    assert_eq!(found, expected);
-    assert_eq!(service.place.spooled().len(), sent.len());
+    // An MTA sends again whatever it has no answer for; here also what it has.
+    for (mails, verdict) in [(&small, "250 2.0.0 duplicate"), (&large, "250 2.0.0 delivered")] {
+        for mail in mails {
+            let reply = service.lmtp().send("jane@example.org", &[REPLY_ADDRESS], mail).remove(0);
+            assert!(reply.starts_with(verdict), "{reply}");
+        }
+    }
+    assert_eq!(service.place.spooled().len(), small.len() + large.len());
 }
