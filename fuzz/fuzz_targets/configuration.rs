@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use mailhatch::config::Config;
+use mailhatch::held::HeldStore;
 use mailhatch::ledger::Ledger;
 use mailhatch::pipeline::Engine;
 use mailhatch::telemetry::Telemetry;
@@ -14,10 +15,10 @@ fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match Config::parse(Path::new("fuzz.toml"), text) {
         Err(error) => drop((error.to_string(), error.brief())),
-        // Names, patterns and URLs are read by their rooms.
+        // Names, patterns and URLs are read by their modules.
         Ok(config) => {
-            let ledger = Arc::new(Ledger::new(&config));
-            if let Err(error) = Engine::new(config, ledger, Arc::new(Telemetry::silent())) {
+            let (ledger, held) = (Arc::new(Ledger::new(&config)), Arc::new(HeldStore::new(&config)));
+            if let Err(error) = Engine::new(config, ledger, held, Arc::new(Telemetry::silent())) {
                 let _ = (error.to_string(), error.brief());
             }
         }

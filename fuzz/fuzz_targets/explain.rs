@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::fuzz_target;
 use mailhatch::config::Config;
+use mailhatch::held::HeldStore;
 use mailhatch::ledger::Ledger;
 use mailhatch::mail::{Client, Content, Envelope, Recipient, Sender};
 use mailhatch::pipeline::Engine;
@@ -37,8 +38,8 @@ static ENGINE: OnceLock<Engine> = OnceLock::new();
 fuzz_target!(|data: &[u8]| {
     let engine = ENGINE.get_or_init(|| {
         let config = Config::parse(Path::new("fuzz.toml"), CONFIG).expect("configuration");
-        let ledger = Arc::new(Ledger::new(&config));
-        Engine::new(config, ledger, Arc::new(Telemetry::silent())).expect("engine")
+        let (ledger, held) = (Arc::new(Ledger::new(&config)), Arc::new(HeldStore::new(&config)));
+        Engine::new(config, ledger, held, Arc::new(Telemetry::silent())).expect("engine")
     });
     let envelope = Envelope {
         sender: Sender::from_path("jane@example.org"),
@@ -48,10 +49,11 @@ fuzz_target!(|data: &[u8]| {
         origin: mailhatch::mail::Origin::Smtp,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("runtime");
-    let outcomes = runtime.block_on(engine.explain(envelope, Content::whole(data.to_vec())));
-    assert_eq!(outcomes.len(), 2);
-    for outcome in outcomes {
-        let reply = outcome.reply();
+    let explained = runtime.block_on(engine.explain(envelope, Content::whole(data.to_vec())));
+    let explanations = explained.expect("what is whole in memory can be read");
+    assert_eq!(explanations.len(), 2);
+    for explanation in explanations {
+        let reply = explanation.outcome.reply();
         assert!(reply.len() <= 510 && reply.bytes().all(|b| (b' '..=b'~').contains(&b)), "{reply}");
         assert!(!reply.starts_with('5'), "{reply}");
     }
