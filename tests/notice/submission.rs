@@ -99,7 +99,7 @@ async fn a_fault_behind_the_answer_is_none() {
         let desk = Desk::new();
         desk.mta.fail(Some((At::Quit, then)));
         for said in ["sent", "sent before"] {
-            let outcome = desk.reject_within(&Mail::jane(), Duration::from_secs(3)).await;
+            let outcome = desk.reject_within(&Mail::jane(), Duration::from_secs(8)).await;
             assert_eq!(outcome.unwrap_or_else(|d| panic!("{then:?}: {d:?}")).to_string(), said, "{then:?}");
         }
         assert_eq!(desk.mta.taken().len(), 1, "{then:?}");
