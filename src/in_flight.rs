@@ -155,7 +155,7 @@ impl InFlightLocks {
     }
 
     /// Lets locks be dropped, all at once: those of a batch of which nothing is left cost nothing, the others may stay locked
-    /// for [`LINGER`].
+    /// for 20 ms.
     pub fn drop_at_once<T>(&self, locks: T) {
         self.state().may_linger = true;
         drop(locks);

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// `[A-Za-z0-9_-]`, at most [`CredentialName::LONGEST`] of them.
+/// `[A-Za-z0-9_-]`, at most 100 of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct CredentialName(String);
