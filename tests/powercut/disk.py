@@ -28,23 +28,27 @@ class Disk:
         self.entries = {number: {} for number in tops}
         self.data = {}
 
+    def create(self, number, is_directory):
+        """What is fsynced is there, whether or not its first name is: a rename may give it another."""
+        if is_directory:
+            self.entries.setdefault(number, {})
+        else:
+            self.data.setdefault(number, bytearray())
+
     def apply(self, operation):
         kind, *rest = operation
         if kind == "create":
             directory, name, number, is_directory = rest
+            self.create(number, is_directory)
             if directory in self.entries:
                 self.entries[directory][name] = number
-                if is_directory:
-                    self.entries.setdefault(number, {})
-                else:
-                    self.data.setdefault(number, bytearray())
         elif kind == "remove":
             directory, name = rest
             self.entries.get(directory, {}).pop(name, None)
         elif kind == "rename":
-            source, old, target, new = rest
-            number = self.entries.get(source, {}).pop(old, None)
-            if number is not None and target in self.entries:
+            source, old, target, new, number = rest
+            self.entries.get(source, {}).pop(old, None)
+            if target in self.entries and (number in self.data or number in self.entries):
                 self.entries[target][new] = number
         elif kind == "link":
             number, directory, name = rest
@@ -100,10 +104,15 @@ class Cuts:
                 where = directories(operation)
                 late = [directory for directory in where if synced.get(directory, -1) < place]
                 is_there = all(kept[directory] > 0 for directory in late)
+                # A rename is one change of two directories: an fsync of either brings all of it.
+                if kind == "rename" and len(late) < len(where):
+                    is_there = True
                 for directory in late:
                     kept[directory] -= 1 if kept[directory] > 0 else 0
                 if is_there:
                     disk.apply(operation)
+                elif kind == "create":
+                    disk.create(*operation[3:])
             elif kind in ("write", "truncate"):
                 if synced.get(operation[1], -1) > place or way == "everything":
                     disk.apply(operation)

@@ -202,7 +202,7 @@ class Reader:
         number = self.tree.entries[source[0]].pop(source[1], None)
         if number is not None:
             self.tree.entries[target[0]][target[1]] = number
-            self.operations.append(("rename", *source, *target))
+            self.operations.append(("rename", *source, *target, number))
 
     def on_rename(self, arguments, result, text):
         self.rename(unescape(arguments[0]).decode(), unescape(arguments[1]).decode())
