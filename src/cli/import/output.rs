@@ -94,7 +94,7 @@ fn mailbox<'a>(imported: &'a Imported, section: &'a Section) -> Result<Mailbox<'
         (None, _) => return Err("it has no address that can be read".to_owned()),
     };
     if !address.contains('@') {
-        return Err(format!("\"{address}\" is no address"));
+        return Err(format!("\"{address}\" is not a valid address"));
     }
     if section.kind == Kind::ServiceDeskEmail && !address.contains("%{key}") {
         return Err(format!("{address} has no %{{key}}, so no message for it could be found"));

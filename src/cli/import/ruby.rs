@@ -60,7 +60,9 @@ pub(super) fn read(text: &str) -> Imported {
             match literal(&url[1]) {
                 Value::Text(url) => found.gitlab_url = Some(url),
                 Value::Unread(source) => {
-                    found.notes.push(format!("line {number}: external_url {source}: not understood, it is no literal"));
+                    found
+                        .notes
+                        .push(format!("line {number}: external_url {source}: not understood, it is not a literal"));
                 }
             }
         } else if let Some(assignment) = ASSIGNMENT.captures(line) {
@@ -87,7 +89,7 @@ impl Imported {
         if let Value::Unread(source) = &value {
             // The source could hold a password in an expression.
             let source = if super::meaning::is_secret(key) { "…" } else { source };
-            self.notes.push(format!("line {line}: {shown} = {source}: not understood, it is no literal"));
+            self.notes.push(format!("line {line}: {shown} = {source}: not understood, it is not a literal"));
         }
         if conditional {
             self.notes.push(format!("line {line}: {shown} stands in a condition: it was read as if that held"));

@@ -78,7 +78,7 @@ impl Reader {
         for (number, mailbox) in (1..).zip(mailboxes) {
             match mailbox.as_hash() {
                 Some(mailbox) => self.mailbox(number, mailbox, &mut found),
-                None => found.notes.push(format!("mailbox {number} is no mapping: left out")),
+                None => found.notes.push(format!("mailbox {number} is not a mapping: left out")),
             }
         }
         found
