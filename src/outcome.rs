@@ -58,6 +58,16 @@ pub struct Effects {
     pub delivered_elsewhere: Option<String>,
 }
 
+impl Effects {
+    /// Notes that something went wrong, behind what did before it: none takes the place of another.
+    pub fn warn(&mut self, text: String) {
+        self.warning = Some(match self.warning.take() {
+            Some(before) => format!("{before}; {text}"),
+            None => text,
+        });
+    }
+}
+
 /// The answers that stand already while a message is still on its way: what an application has acknowledged stays
 /// acknowledged, also if recording it takes too long.
 #[derive(Debug, Default)]
@@ -108,5 +118,18 @@ impl Destination {
     pub fn of_unrouted(unrouted: &Unrouted) -> Option<Self> {
         let Unrouted::UnknownAction { mailbox, key, matched } = unrouted else { return None };
         Some(Self { mailbox: mailbox.name.value.clone(), action: None, key: key.clone(), matched: matched.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_warning_takes_the_place_of_another() {
+        let mut effects = Effects::default();
+        effects.warn("the notice is given up".to_owned());
+        effects.warn("refused for 4h".to_owned());
+        assert_eq!(effects.warning.as_deref(), Some("the notice is given up; refused for 4h"));
     }
 }

@@ -80,7 +80,7 @@ impl Engine {
         let why = format!("{}, for {waited}", deferral.detail);
         match self.keep_because(context, recipient, id, held, &why, outcome).await {
             Ok(verdict) => {
-                outcome.effects.warning = Some(why);
+                outcome.effects.warn(why);
                 self.held.note_waiting();
                 verdict
             }
@@ -176,9 +176,9 @@ impl Engine {
                     Err(_) => Err("delivered, but not recorded yet: the disk does not answer".to_owned()),
                 };
                 outcome.effects.unrecorded = recorded.is_err();
-                let of_the_ledger = recorded.unwrap_or_else(Some);
-                let warnings: Vec<String> = of_the_ledger.into_iter().chain(outcome.effects.warning.take()).collect();
-                outcome.effects.warning = (!warnings.is_empty()).then(|| warnings.join("; "));
+                let of_the_application = outcome.effects.warning.take();
+                let warnings = recorded.unwrap_or_else(Some).into_iter().chain(of_the_application);
+                warnings.for_each(|warning| outcome.effects.warn(warning));
                 crash_point("delivery-recorded");
                 Ok(Verdict::Delivered)
             }
@@ -255,7 +255,7 @@ impl Engine {
                 self.reject(context, recipient, id, rejection, outcome).await
             }
         };
-        outcome.effects.warning = Some(why);
+        outcome.effects.warn(why);
         verdict
     }
 
@@ -272,7 +272,7 @@ impl Engine {
         let notified = self.notifier.notify(rejected, self.authentication(context), &*self.log, context.deadline);
         let notice = self.telemetry.timed(TimedStep::Notice, notified).await?;
         if let NoticeOutcome::Withheld(Withheld::Refused(why)) = &notice {
-            outcome.effects.warning = Some(format!("the notice is given up, because the local MTA refuses it: {why}"));
+            outcome.effects.warn(format!("the notice is given up, because the local MTA refuses it: {why}"));
         }
         outcome.effects.notice = Some(notice);
         Ok(verdict)
