@@ -117,11 +117,9 @@ impl ActionMailbox {
     /// A text is not a mail: it is refused by its type, after the password was looked at.
     async fn try_password(&self) -> Result<String, String> {
         let asked = async { self.ask(self.http.headers_of_check("text/plain")?, RequestBody::empty()).await };
-        let answer = asked.await.map_err(|error: Unanswered| error.to_string())?;
-        match answer.status {
-            415 => Ok(format!("{}: the password is accepted, the ingress is :relay", self.http.asked())),
-            _ => Err(self.not_taken(&answer).to_string()),
-        }
+        self.http.key_tried(asked.await, 415, "the password is accepted, the ingress is :relay", |answer| {
+            self.not_taken(answer)
+        })
     }
 }
 

@@ -77,11 +77,7 @@ impl Discourse {
     /// Without a mail it is refused, after the key was looked at.
     async fn try_key(&self) -> Result<String, String> {
         let asked = async { self.ask(self.http.headers_of_check(FORM)?, RequestBody::empty()).await };
-        let answer = asked.await.map_err(|error: Unanswered| error.to_string())?;
-        match answer.status {
-            400 => Ok(format!("{}: the key is accepted", self.http.asked())),
-            _ => Err(self.not_taken(&answer).to_string()),
-        }
+        self.http.key_tried(asked.await, 400, "the key is accepted", |answer| self.not_taken(answer))
     }
 }
 

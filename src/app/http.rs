@@ -183,6 +183,25 @@ impl Http {
         }
     }
 
+    /// What a check that sends no mail found: with `refused_with` the application refuses such a request, once it has accepted
+    /// the key.
+    ///
+    /// # Errors
+    /// What is wrong, for the administrator.
+    pub fn key_tried(
+        &self,
+        answered: Result<HttpAnswer, Unanswered>,
+        refused_with: u16,
+        accepted: &str,
+        not_taken: impl FnOnce(&HttpAnswer) -> AppError,
+    ) -> Result<String, String> {
+        let answer = answered.map_err(|error| error.to_string())?;
+        match answer.status == refused_with {
+            true => Ok(format!("{}: {accepted}", self.asked())),
+            false => Err(not_taken(&answer).to_string()),
+        }
+    }
+
     /// Sends one request and reads the whole answer, in the application's `timeout`.
     pub async fn post(&self, url: &Url, headers: HeaderMap, body: RequestBody) -> Result<HttpAnswer, Unanswered> {
         self.ask(Method::POST, url, headers, body).await.map(|(answer, _)| answer)

@@ -64,11 +64,7 @@ impl OsTicket {
         let asked = async {
             self.ask("tickets.json", self.http.headers_of_check("application/json")?, RequestBody::empty()).await
         };
-        let answer = asked.await.map_err(|error: Unanswered| error.to_string())?;
-        match answer.status {
-            400 => Ok(format!("{}: the key is accepted from this host", self.http.asked())),
-            _ => Err(self.not_taken(&answer).to_string()),
-        }
+        self.http.key_tried(asked.await, 400, "the key is accepted from this host", |answer| self.not_taken(answer))
     }
 }
 

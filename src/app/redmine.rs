@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::application::{AfterRefusals, Answer, App, AppError, Refusals};
 use super::event::Event;
 use super::fields::Fields;
-use super::http::{Http, Unanswered};
+use super::http::Http;
 use super::http_answer::HttpAnswer;
 use super::multipart::Form;
 use super::settings::{Kind, SecretText, Setup};
@@ -103,11 +103,7 @@ impl Redmine {
             let headers = self.http.headers_of_check(&form.content_type())?;
             self.http.post(&self.http.below_root(&["mail_handler"])?, headers, form.finish()).await
         };
-        let answer = asked.await.map_err(|error: Unanswered| error.to_string())?;
-        match answer.status {
-            422 => Ok(format!("{}: the key is accepted", self.http.asked())),
-            _ => Err(self.not_taken(&answer).to_string()),
-        }
+        self.http.key_tried(asked.await, 422, "the key is accepted", |answer| self.not_taken(answer))
     }
 }
 
