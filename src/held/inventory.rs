@@ -36,7 +36,7 @@ const SURVEY_HOLDS: Duration = Duration::from_secs(60);
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// When something is pushed out, this part of `max_size` becomes free, so that the next message does not survey again.
-const SLACK: u64 = 64;
+const SLACK: u64 = 16;
 
 /// A disk gives whole blocks.
 const BLOCK: u64 = 4096;
@@ -263,14 +263,19 @@ impl<'s> Inventory<'s> {
                 octets += blocks(message.size);
             }
             totals.octets += octets;
-            let Some(id) = id else { continue };
+            // One that is being written has its record already, and its writer has counted it: what its writer counts back if it
+            // fails must be here, and what it takes can be pushed out as soon as it has its name.
+            if is_temporary && found.is_none() {
+                continue;
+            }
+            let record = read_record_in(&copy).ok();
             totals.copies += 1;
-            let kept_at = found.map_or(entry.modified, |record| record.modified);
-            let copy = Surveyed { id, kept_at, record: read_record_in(&copy).ok() };
-            if copy.may_be_pushed_out() {
+            if record.as_ref().is_some_and(|record| may_be_pushed_out(&record.verdict)) {
                 totals.evictable += octets;
             }
-            copies.push(copy);
+            let Some(id) = id else { continue };
+            let kept_at = found.map_or(entry.modified, |record| record.modified);
+            copies.push(Surveyed { id, kept_at, record });
         }
         self.totals = totals;
         self.save()?;

@@ -4,7 +4,6 @@
 //! in the transaction that writes down what is done, and answered before its fsync. Its thread starts with the first question;
 //! a `pipe` for one recipient has none. After an error the connection is closed, and the next question opens it afresh.
 
-use std::collections::VecDeque;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -76,7 +75,7 @@ impl WriterHandle {
     fn send(&self, asked: Box<dyn Waiting>) -> Result<(), StateError> {
         if let Some(writer) = self.in_place.get() {
             let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-            writer.serve(&mut VecDeque::from([asked]), &mut || None);
+            writer.serve(asked, &mut || None);
             return Ok(());
         }
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -190,7 +189,6 @@ impl Writer {
     }
 
     fn work(mut self, queue: &Receiver<Box<dyn Waiting>>) {
-        let mut waiting = VecDeque::new();
         loop {
             let unrecorded = !self.context.facts().is_empty();
             let retry = unrecorded.then_some(RETRY);
@@ -199,18 +197,13 @@ impl Writer {
                 None => self.maintenance.pause(retry),
             };
             match queue.recv_timeout(pause) {
-                Ok(asked) => {
-                    waiting.push_back(asked);
-                    self.serve(&mut waiting, &mut || queue.try_recv().ok());
-                }
+                Ok(asked) => self.serve(asked, &mut || queue.try_recv().ok()),
                 Err(RecvTimeoutError::Timeout) if self.context.in_flight.unlock_ended().is_some() => {}
-                Err(RecvTimeoutError::Timeout) if unrecorded => {
-                    self.record(Batch::default(), &mut waiting, &mut || None)
-                }
+                Err(RecvTimeoutError::Timeout) if unrecorded => drop(self.record(Batch::default(), &mut || None)),
                 Err(RecvTimeoutError::Timeout) => self.maintenance.step(&self.context, &mut self.database),
                 Err(RecvTimeoutError::Disconnected) => {
                     if unrecorded {
-                        self.record(Batch::default(), &mut waiting, &mut || None);
+                        self.record(Batch::default(), &mut || None);
                     }
                     return;
                 }
@@ -220,21 +213,30 @@ impl Writer {
 
     /// All that waits, in transactions of three kinds: what needs no fsync does not wait for one, and what is begun or
     /// acknowledged while others are written down shares their transaction.
-    fn serve(&mut self, waiting: &mut VecDeque<Box<dyn Waiting>>, more: &mut dyn FnMut() -> Option<Box<dyn Waiting>>) {
-        while !waiting.is_empty() {
+    fn serve(&mut self, first: Box<dyn Waiting>, more: &mut dyn FnMut() -> Option<Box<dyn Waiting>>) {
+        let (mut first, mut prepared) = (Some(first), Vec::new());
+        loop {
             self.context.in_flight.begin_batch();
             let mut batch = Batch::default();
-            let asked: Vec<_> = std::iter::from_fn(|| waiting.pop_front().or_else(&mut *more)).take(BATCH).collect();
+            // An in-flight lock that a command has taken is its own: it is not prepared again.
+            *(if self.is_behind { &mut batch.recording } else { &mut batch.passing }) = prepared;
+            let asked: Vec<_> = std::iter::from_fn(|| first.take().or_else(&mut *more)).take(BATCH).collect();
             // Who is alone shows for himself that the ledger can be written.
             let is_shown = asked.len() > 1 && self.written.is_some_and(|written| written.elapsed() < SHOWN);
             asked.into_iter().for_each(|asked| self.sort(asked, is_shown, &mut batch));
             if !batch.passing.is_empty() {
                 self.settle(std::mem::take(&mut batch.passing), Purpose::Write);
             }
-            if !batch.recording.is_empty() || !self.context.facts().is_empty() {
-                self.record(batch, waiting, more);
-            } else if !batch.reading.is_empty() {
-                self.settle(batch.reading, Purpose::Read);
+            prepared = if !batch.recording.is_empty() || !self.context.facts().is_empty() {
+                self.record(batch, more)
+            } else {
+                if !batch.reading.is_empty() {
+                    self.settle(batch.reading, Purpose::Read);
+                }
+                Vec::new()
+            };
+            if prepared.is_empty() {
+                return;
             }
         }
     }
@@ -264,26 +266,22 @@ impl Writer {
     }
 
     /// Writes down all that is known to be done. What only reads is answered before the fsync, and so is what comes in until
-    /// then; what writes is left in `waiting`.
-    fn record(
-        &mut self,
-        batch: Batch,
-        waiting: &mut VecDeque<Box<dyn Waiting>>,
-        more: &mut dyn FnMut() -> Option<Box<dyn Waiting>>,
-    ) {
-        let Batch { mut reading, mut recording, .. } = batch;
-        let done = self.write_down(&mut reading, &mut recording, waiting, more);
+    /// then; gives what has come in and writes: prepared, not run.
+    fn record(&mut self, batch: Batch, more: &mut dyn FnMut() -> Option<Box<dyn Waiting>>) -> Vec<Box<dyn Waiting>> {
+        let Batch { mut passing, mut reading, mut recording } = batch;
+        let done = self.write_down(&mut passing, &mut reading, &mut recording, more);
         self.note(&done, Purpose::Write);
         self.is_behind = done.is_err();
         let failure = done.err();
         reading.into_iter().chain(recording).for_each(|asked| asked.answer(failure.as_ref()));
+        passing
     }
 
     fn write_down(
         &mut self,
+        passing: &mut Vec<Box<dyn Waiting>>,
         reading: &mut Vec<Box<dyn Waiting>>,
         recording: &mut Vec<Box<dyn Waiting>>,
-        waiting: &mut VecDeque<Box<dyn Waiting>>,
         more: &mut dyn FnMut() -> Option<Box<dyn Waiting>>,
     ) -> Result<(), StateError> {
         let takes_in = !self.is_behind;
@@ -325,7 +323,7 @@ impl Writer {
                     false => asked.answer(None),
                     true if asked.records() => recording.push(asked),
                     true if asked.probes() => reading.push(asked),
-                    true => waiting.push_back(asked),
+                    true => passing.push(asked),
                 }
             }
             if !came_in {

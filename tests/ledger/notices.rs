@@ -1,6 +1,8 @@
 //! The limits on notices.
 
-use mailhatch::ledger::{DeliveryLog, Ledger, NoticeClaim, NoticeRequest, Reservation};
+use std::sync::Arc;
+
+use mailhatch::ledger::{Begin, DeliveryLog, Ledger, NoticeClaim, NoticeRequest, Reservation};
 
 use super::{config, database, id};
 
@@ -113,4 +115,25 @@ async fn too_soon_says_when_the_last_one_was() {
         database(state.path()).query_row("SELECT time FROM notice", [], |row| row.get(0)).expect("time");
     let Reservation::TooSoon { last } = reserve(&ledger, 2, "a@one.example").await else { panic!("too soon") };
     assert_eq!(last.duration_since(std::time::UNIX_EPOCH).expect("time").as_secs() as i64, expected);
+}
+
+/// What comes in while others are written down waits for its own transaction: with the lock that it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn notices_reserved_while_deliveries_are_recorded_are_all_granted() {
+    let state = tempfile::tempdir().expect("directory");
+    let limits = "[notice]\nper_domain_per_hour = 10000\ntotal_per_hour = 10000\n";
+    let ledger = Arc::new(Ledger::new(&config(state.path(), limits)));
+    let tasks: Vec<_> = (0..400)
+        .map(|number| {
+            let ledger = Arc::clone(&ledger);
+            tokio::spawn(async move {
+                let Begin::New(claim) = ledger.begin(&id(number)).await.expect("begun") else { panic!("{number}") };
+                ledger.finish(claim).await.expect("recorded");
+                drop(granted(&ledger, 1000 + number, &format!("{number}@one.example")).await);
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("task");
+    }
 }

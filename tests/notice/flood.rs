@@ -33,7 +33,7 @@ impl Flood {
             "hostname = \"mx.example.com\"\nstate_dir = \"{{dir}}/state\"\n[listen]\nlmtp = [\"unix:{{dir}}/lmtp.sock\"]\n\
              [[mailbox]]\nname = \"m\"\naddress = \"incoming+%{{key}}@mail.example.com\"\nactions = \"any\"\napp = \"spool\"\n\
              [[app]]\nname = \"spool\"\nkind = \"spool\"\npath = \"{{dir}}/spool\"\n\
-             [auth]\nnameservers = [\"{}\"]\n[notice]\nsmtp = \"{}\"\n[log]\nto = \"stderr\"\n",
+             [held]\nmax_size = \"40MiB\"\n[auth]\nnameservers = [\"{}\"]\n[notice]\nsmtp = \"{}\"\n[log]\nto = \"stderr\"\n",
             names.address(),
             mta.address(),
         );
@@ -58,7 +58,11 @@ impl Flood {
                         );
                         let recipient = format!("nobody{number}@mail.example.com");
                         let reply = lmtp.send(&from, &[&recipient], message.as_bytes()).remove(0);
-                        assert!(reply.starts_with("250 2.0.0 rejected: unknown-address"), "{reply}");
+                        assert!(
+                            reply.starts_with("250 2.0.0 rejected: unknown-address"),
+                            "{reply}\n{}",
+                            self.service.log().lines().last().unwrap_or_default()
+                        );
                     }
                 });
             }
