@@ -1,6 +1,6 @@
 # make fuzz FUZZ_SECONDS=600: every target for that long, from its seeds. Needs a nightly toolchain.
 FUZZ_SECONDS ?= 30
-FUZZ_TARGETS = lmtp_session message reply authentication_results configuration explain http_answer
+FUZZ_TARGETS = lmtp_session message identity reply authentication_results configuration explain http_answer
 
 # SQLite's one C file has two static tables of one name, which AddressSanitizer takes for a violation.
 .PHONY: fuzz

@@ -88,7 +88,7 @@ struct MessageContext {
     /// Whose it is, for each recipient in their order.
     routed: Vec<Routed>,
     authentication: OnceCell<Arc<Authentication>>,
-    /// Reading it failed by a fault of ours: nothing is known but its octets.
+    /// Reading it failed, or took too long: nothing is known but its octets.
     fault: Option<Deferral>,
     /// What everything that is said of it goes through.
     mask: Arc<Mask>,
@@ -259,13 +259,35 @@ impl Engine {
             })
         };
         // A panic is a bug of ours, which must not cost the message.
-        std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
-            let mask = Arc::new(self.routes.mask_of(&envelope, None));
-            unread(envelope.clone(), content, deadline, mask)
+        std::panic::catch_unwind(AssertUnwindSafe(read))
+            .unwrap_or_else(|_| self.unread(envelope.clone(), content, deadline, Deferral::internal_error()))
+    }
+
+    /// A message that nothing is known of but its octets, so that it can be deferred, and held in the end.
+    fn unread(
+        &self,
+        envelope: Arc<Envelope>,
+        content: Content,
+        deadline: Instant,
+        fault: Deferral,
+    ) -> Result<MessageContext, Deferral> {
+        let message = Message::unread(content);
+        let nowhere = || Routed { route: Err(Unrouted::NoMailbox), steps: Vec::new() };
+        Ok(MessageContext {
+            digest: digest(&message, &envelope)?,
+            routed: envelope.recipients.iter().map(|_| nowhere()).collect(),
+            findings: Findings::default(),
+            authentication: OnceCell::new(),
+            fault: Some(fault),
+            held: HeldMessage::of(message.content()),
+            mask: Arc::new(self.routes.mask_of(&envelope, None)),
+            envelope,
+            message,
+            deadline,
         })
     }
 
-    /// The same; a large message must not keep a thread from all others meanwhile.
+    /// [`Engine::read`]; a large message must not keep a thread from all others meanwhile.
     async fn read_aside(
         self: &Arc<Self>,
         envelope: Arc<Envelope>,
@@ -275,20 +297,23 @@ impl Engine {
         if content.size() <= READ_AT_ONCE {
             return self.read(envelope, content, deadline, Trail::off);
         }
-        let engine = self.clone();
         let reading = async {
             let turn = self.reading.clone().acquire_owned().await;
+            let (engine, envelope, content) = (self.clone(), envelope.clone(), content.clone());
             let read = move || {
                 // Kept by the thread: the deadline does not end it.
                 let _turn = turn;
                 engine.read(envelope, content, deadline, Trail::off)
             };
-            tokio::task::spawn_blocking(read).await
+            tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(Deferral::internal_error()))
         };
-        match timeout_at(deadline, reading).await {
-            Ok(read) => read.unwrap_or_else(|_| Err(Deferral::internal_error())),
-            Err(_) => Err(Deferral::deadline_missed("reading the message")),
+        if let Ok(read) = timeout_at(deadline, reading).await {
+            return read;
         }
+        let engine = self.clone();
+        let fault = Deferral::deadline_missed("reading the message");
+        let unread = move || engine.unread(envelope, content, deadline, fault);
+        tokio::task::spawn_blocking(unread).await.unwrap_or_else(|_| Err(Deferral::internal_error()))
     }
 
     async fn deliver_all(self: &Arc<Self>, envelope: Envelope, content: Content) -> Vec<Outcome> {
@@ -306,6 +331,7 @@ impl Engine {
                 };
                 join_all(context.recipients().map(deliver)).await
             }
+            // Its octets cannot be read again, so there is nothing to hold either.
             Err(deferral) => {
                 let mask = Arc::new(self.routes.mask_of(&envelope, None));
                 let verdict = || Verdict::Deferred(deferral.clone());
@@ -510,29 +536,6 @@ fn digest(message: &Message, envelope: &Envelope) -> Result<MessageDigest, Defer
         Some(mailbox) => MessageDigest::of(message, Some(&mailbox.stand_in())),
     };
     digest.map_err(|error| Deferral::local_state(format!("the message cannot be read again: {error}"), false))
-}
-
-/// A message that nothing is known of but its octets, so that it can be deferred, and held in the end.
-fn unread(
-    envelope: Arc<Envelope>,
-    content: Content,
-    deadline: Instant,
-    mask: Arc<Mask>,
-) -> Result<MessageContext, Deferral> {
-    let message = Message::unread(content);
-    let nowhere = || Routed { route: Err(Unrouted::NoMailbox), steps: Vec::new() };
-    Ok(MessageContext {
-        digest: digest(&message, &envelope)?,
-        routed: envelope.recipients.iter().map(|_| nowhere()).collect(),
-        findings: Findings::default(),
-        authentication: OnceCell::new(),
-        fault: Some(Deferral::internal_error()),
-        held: HeldMessage::of(message.content()),
-        mask,
-        envelope,
-        message,
-        deadline,
-    })
 }
 
 fn unknown_address(unrouted: &Unrouted) -> Rejection {

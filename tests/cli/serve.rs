@@ -1,7 +1,14 @@
 //! The service as an administrator starts it and changes its configuration.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+
+use nix::sys::signal::Signal;
+
 use crate::support::config::{BASE, REPLY_ADDRESS, SPOOL};
+use crate::support::process::Process;
 use crate::support::service::{Place, Service};
+use crate::support::wait::wait_for;
 
 const SENDER: &str = "jane@example.org";
 
@@ -58,4 +65,18 @@ fn a_service_without_a_socket_does_not_start() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("there is nothing to listen on: set listen.lmtp, or start mailhatch.socket"), "{text}");
+}
+
+/// Its sockets are open, and it is not ready: its log is held up. A reload then waits, and does not end it.
+#[test]
+fn a_reload_in_the_middle_of_the_start_is_done_after_it() {
+    let place = Place::new(&format!("{BASE}{SPOOL}"));
+    let (mut log, mut full) = std::io::pipe().unwrap();
+    full.write_all(&[b'x'; 64 * 1024]).unwrap();
+    let mut service = Process::start(place.command(&["serve"]).stderr(full));
+    wait_for("the socket", || UnixStream::connect(place.socket()).ok());
+    service.signal(Signal::SIGHUP);
+    log.read_exact(&mut [0; 64 * 1024]).unwrap();
+    let mut lines = BufReader::new(log).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("configuration reloaded")), "ended: {:?}", service.ended());
 }

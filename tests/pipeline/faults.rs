@@ -286,6 +286,22 @@ fn an_outage_longer_than_the_patience_holds_and_hands_over_later() {
     });
 }
 
+/// What cannot be read in time cannot be routed; it is held all the same before Postfix returns it.
+#[test]
+fn a_message_whose_reading_never_ends_in_time_is_held_too() {
+    let server = HttpServer::tcp(good("webhook"));
+    let mut site = Site::start(Way::Lmtp, "webhook", server.url(), "patience = \"1s\"\ndeadline = \"1ms\"", "");
+    let mail = [message("", "large"), b"one more line\r\n".repeat(500_000)].concat();
+    assert!(site.send(&mail).starts_with("4.4.7 deferred: deadline (not done within the deadline)"));
+    let text = site.send_while(&mail, "4.4.7 deferred: deadline (");
+    assert!(text.starts_with("2.0.0 held: patience (not done within the deadline, for 1s)"), "{text}");
+    assert_eq!(keys(&server).len(), 0);
+    site.limits = "";
+    site.reconfigure(server.url(), "");
+    wait_for("the copy to be handed over", || site.place().held().is_empty().then_some(()));
+    assert_eq!(keys(&server).len(), 1);
+}
+
 /// A copy that the application refuses for good when it is back stays held with the new reason, and is not tried for ever.
 #[test]
 fn a_copy_that_waited_may_still_be_rejected() {

@@ -68,14 +68,14 @@ pub(super) fn run(path: &Path, options: &Options) -> u8 {
 
 /// True if all went well.
 async fn fetch(service: Arc<ReloadableEngine>, path: PathBuf, asked: Vec<String>, once: bool) -> io::Result<bool> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     become_unprivileged(&service)?;
     if let Err(error) = service.site().prepare() {
         service.log(&LogLine::event(Level::Error, error));
     }
     log_panics(service.clone());
     tokio::spawn(keep_the_others_informed(service.clone()));
-    let mut hangup = signal(SignalKind::hangup())?;
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut readers = Readers::new(service.clone(), asked, once);
     if !once {
         let address = service.current().config().fetch.metrics;

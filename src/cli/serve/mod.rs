@@ -48,6 +48,9 @@ pub(super) fn run(path: &Path) -> u8 {
 }
 
 async fn serve(service: ReloadableEngine, path: PathBuf) -> io::Result<()> {
+    // Before anything can be heard of the service: a reload that comes at once must not end it.
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let service = Arc::new(service);
     let sockets = Sockets::open(&service.current())?;
     become_unprivileged(&service)?;
@@ -56,8 +59,6 @@ async fn serve(service: ReloadableEngine, path: PathBuf) -> io::Result<()> {
     log_panics(service.clone());
     tokio::spawn(keep_the_others_informed(service.clone()));
     let (trigger, shutdown) = Shutdown::new();
-    let mut hangup = signal(SignalKind::hangup())?;
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut serving = tokio::spawn(start(&service, sockets, shutdown.clone()));
     let waiting = tokio::spawn(hand_over_waiting(service.clone(), shutdown));
     service.log(&LogLine::event(Level::Info, format_args!("mailhatch {} is ready", env!("CARGO_PKG_VERSION"))));
