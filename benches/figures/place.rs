@@ -117,7 +117,8 @@ impl Place {
     /// Lets another user work here: the one that Postfix's pipe(8) runs commands as.
     pub fn give_to(&self, user: &str) {
         let path = self.dir.path().to_str().unwrap();
-        crate::process::run("chown", &["-R", user, path]);
+        // With his group: an entry of a spool gets the group of its directory.
+        crate::process::run("chown", &["-R", &format!("{user}:"), path]);
     }
 }
 

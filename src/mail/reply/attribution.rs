@@ -3,6 +3,7 @@
 //! It is found from its end, which is the part that is alike everywhere: a verb, a date or an address, then a colon. How far up
 //! it begins is decided by what the lines above say; each costs the same whatever stands in it.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
@@ -48,7 +49,8 @@ pub(super) struct Attributions {
 struct Folded {
     number: usize,
     plain: String,
-    has_verb: bool,
+    /// Found where it is asked for: few lines are part of anything.
+    has_verb: OnceCell<bool>,
     /// Nothing that goes on in the next line ends so.
     ends_sentence: bool,
 }
@@ -56,7 +58,10 @@ struct Folded {
 impl Attributions {
     /// The one that ends with the line at `end` and begins at `first` or later.
     pub fn ending_at(&mut self, lines: &[Line<'_>], first: usize, end: usize) -> Option<Attribution> {
-        if !can_end(&self.folded(lines, end)?.plain) {
+        let content = lines.get(end)?.quoted_content();
+        // Most lines of most messages cost no more than this.
+        let may_end = content.ends_with(|c| is_colon(c) || matches!(c, '-' | '>' | 'e' | 'E')) || content.contains('+');
+        if !may_end || !can_end(&self.folded(lines, end)?.plain) {
             return None;
         }
         let (mut text, mut has_verb) = (String::new(), false);
@@ -69,7 +74,7 @@ impl Attributions {
             if is_broken || parts || text.len() + line.plain.len() > LONGEST {
                 break;
             }
-            has_verb |= line.has_verb;
+            has_verb |= line.has_verb();
             let gives_address = is_name_and_address(&line.plain) && !has_bracketed_address(&text);
             match (line.plain.as_str(), text.as_str()) {
                 ("", _) => {}
@@ -105,9 +110,15 @@ impl Folded {
             return Self { ends_sentence: true, ..Self::default() };
         }
         let plain = plain(content);
-        let has_verb = plain.split(|c: char| !c.is_alphabetic()).any(|word| VERB_WORDS.contains(word))
-            || (!plain.is_ascii() && VERBS_WITHOUT_BLANKS.iter().any(|verb| plain.contains(verb)));
-        Self { has_verb, ends_sentence: ends_sentence(&plain), plain, ..Self::default() }
+        Self { ends_sentence: ends_sentence(&plain), plain, ..Self::default() }
+    }
+
+    fn has_verb(&self) -> bool {
+        *self.has_verb.get_or_init(|| {
+            let plain = self.plain.as_str();
+            plain.split(|c: char| !c.is_alphabetic()).any(|word| VERB_WORDS.contains(word))
+                || (!plain.is_ascii() && VERBS_WITHOUT_BLANKS.iter().any(|verb| plain.contains(verb)))
+        })
     }
 }
 

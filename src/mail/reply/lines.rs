@@ -57,8 +57,11 @@ impl<'t> Line<'t> {
 
 /// A character that nobody sees: blanks, and the marks of direction and of byte order that programs put around names.
 fn is_blank(c: char) -> bool {
+    if c.is_ascii() {
+        return matches!(c, '\0' | ' ' | '\t'..='\r');
+    }
     c.is_whitespace()
-        || matches!(c, '\0' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The lines of a text; `hints` are those of its first lines.
@@ -91,6 +94,7 @@ pub(super) fn plain(text: &str) -> String {
         match c {
             // In lower case it would be two characters.
             'İ' => plain.push('i'),
+            _ if c.is_ascii() => plain.push(c.to_ascii_lowercase()),
             _ => plain.extend(c.to_lowercase()),
         }
     }
