@@ -1,7 +1,7 @@
 # The fault campaigns in full size: 5,000 messages over LMTP, then 1,000 over pipe. SEED=n repeats the plan of a run.
 CARGO ?= cargo
 
-.PHONY: faults faults-inbox
+.PHONY: faults faults-inbox faults-graph
 
 faults:
 	tests/setup.sh
@@ -13,3 +13,9 @@ faults-inbox:
 	tests/setup.sh
 	$(CARGO) build --locked --features crash-points
 	tests/faults/inbox target/debug/mailhatch --mails $(or $(MESSAGES),5000) --seed $(or $(SEED),1)
+
+# The same with a strict Microsoft Graph of the tests: there is no real one to be had.
+faults-graph:
+	tests/setup.sh
+	MAILHATCH_FAULTS_SEED=$(or $(SEED),1) MAILHATCH_FAULTS_MESSAGES=$(or $(MESSAGES),5000) \
+	    $(CARGO) test --locked --features crash-points --test mailbox -- --ignored --nocapture full_graph_campaign

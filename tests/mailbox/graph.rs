@@ -1,22 +1,13 @@
 //! `mailhatch fetch` with a mailbox of Microsoft Graph: a strict server after its documentation.
 
-use crate::servers::graph::{CLIENT, Graph, MAILBOX, SECRET, TENANT, refused};
+use crate::servers::graph::{Graph, MAILBOX, refused};
 use crate::servers::wait_for;
 use crate::site::{Site, address, key, message};
 use crate::support::config::{BASE, SPOOL};
 use crate::support::http_server::Reply;
 
 fn site(server: &Graph, more: &str) -> Site {
-    let url = server.server.url();
-    let inbox = format!(
-        "[[inbox]]\nname = \"test\"\nkind = \"graph\"\nuser = \"{MAILBOX}\"\ntenant_id = \"{TENANT}\"\n\
-         client_id = \"{CLIENT}\"\nclient_secret_file = \"{{dir}}/client-secret\"\nazure_ad_endpoint = \"{url}\"\n\
-         graph_endpoint = \"{url}\"\nca_file = \"{{dir}}/ca.pem\"\npoll_interval = \"1s\"\n{more}\n"
-    );
-    let site = Site::with(&format!("{BASE}{SPOOL}{inbox}"));
-    site.place.write_secret("client-secret", SECRET);
-    std::fs::write(site.place.path().join("ca.pem"), server.server.certificate()).unwrap();
-    site
+    server.site(&format!("{BASE}{SPOOL}{}", server.inbox(more)))
 }
 
 fn fill(server: &Graph, numbers: std::ops::RangeInclusive<u64>) -> Vec<String> {

@@ -8,10 +8,14 @@ mod configuration;
 mod connection;
 mod fetch;
 mod graph;
+mod graph_campaign;
 mod identity;
 mod marks;
 mod oauth;
 mod provider;
+#[path = "../faults/seed.rs"]
+#[allow(dead_code, reason = "each test uses its own part")]
+mod seed;
 mod servers;
 mod session;
 #[allow(dead_code, reason = "each test uses its own part")]
