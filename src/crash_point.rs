@@ -1,5 +1,5 @@
-//! Places where a test kills the process, to show what the next try does. Nothing in a build without the feature
-//! `crash-points`.
+//! Places where a test kills the process, to show what the next try does, and the second that a test makes shorter. Nothing in
+//! a build without the feature `crash-points`.
 //!
 //! | place | done so far |
 //! |---|---|
@@ -29,3 +29,17 @@ pub fn crash_point(place: &str) {
 /// Nothing.
 #[cfg(not(feature = "crash-points"))]
 pub fn crash_point(_place: &str) {}
+
+/// The unit of the waits between connections to a mailbox: a second, or with `MAILHATCH_SECOND` so many milliseconds. Some of
+/// these waits are hours, which no test has.
+#[cfg(feature = "crash-points")]
+pub fn second() -> std::time::Duration {
+    let wanted = std::env::var("MAILHATCH_SECOND").ok().and_then(|text| text.parse().ok());
+    std::time::Duration::from_millis(wanted.unwrap_or(1000))
+}
+
+/// A second.
+#[cfg(not(feature = "crash-points"))]
+pub fn second() -> std::time::Duration {
+    std::time::Duration::from_secs(1)
+}

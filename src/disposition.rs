@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::ledger::SharedState;
 use crate::log_line::{Level, LogLine};
-use crate::mail::{Envelope, Item, Message};
+use crate::mail::{Envelope, Message};
 use crate::outcome::{Destination, Outcome};
 use crate::printable::clipped;
 use crate::verdict::Verdict;
@@ -64,10 +64,7 @@ impl Outcome {
         line.put_some("queue_id", envelope.queue_id.as_ref());
         if let Some(mailbox) = envelope.origin.mailbox() {
             line.put("inbox", &mailbox.inbox);
-            match &mailbox.item {
-                Item::Uid { uid, .. } => line.put("uid", uid),
-                Item::Id { id } => line.put("item", id),
-            }
+            line.put(mailbox.item.field(), &mailbox.item);
         }
         line.put_some("message_id", message.and_then(Message::message_id).map(|id| mask.address(&id)));
         line.put_some("sender", envelope.sender.as_text().map(|sender| mask.address(sender)));

@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use super::output::{FAILED, USAGE, print_error, report, say};
 use super::set_up::{Site, small_runtime};
-use crate::config::{InboxConfig, Since};
+use crate::config::{InboxConfig, InboxSource, Since};
 use crate::ledger::{InboxLog, InboxMessage, InboxState, MessageState};
 use crate::printable::for_terminal;
 use crate::telemetry::Telemetry;
@@ -28,9 +28,9 @@ pub(super) enum Inbox {
     Retry {
         /// Its name.
         name: String,
-        /// One message alone, by its number in `show`.
+        /// One message alone, as `show` names it: its UID, or the id of Microsoft Graph.
         #[arg(value_name = "ID")]
-        number: Option<u32>,
+        id: Option<String>,
     },
     /// Begin the inbox anew; what was handed over before is known by its id for 10 days.
     Restart {
@@ -79,12 +79,22 @@ async fn work(site: &Site, inbox: Inbox) -> Result<(), Refused> {
             Ok(())
         }
         Inbox::Show { name } => show(named(site, &name)?, &site.ledger.inbox(&name)).await,
-        Inbox::Retry { name, number } => {
+        Inbox::Retry { name, id } => {
             named(site, &name)?;
-            let count = site.ledger.inbox(&name).retry(number).await?;
-            match (count, number) {
-                (0, Some(number)) => Err(Refused(
-                    format!("{name}: {number} neither waits nor is begun, see mailhatch inbox show {name}"),
+            let log = site.ledger.inbox(&name);
+            let count = match &id {
+                Some(id) => match numbered(&log, id).await? {
+                    Some(number) => log.retry(Some(number)).await?,
+                    None => 0,
+                },
+                None => log.retry(None).await?,
+            };
+            match (count, id) {
+                (0, Some(id)) => Err(Refused(
+                    format!(
+                        "{name}: {} neither waits nor is begun, see mailhatch inbox show {name}",
+                        for_terminal(&id)
+                    ),
                     FAILED,
                 )),
                 _ => {
@@ -103,6 +113,17 @@ async fn work(site: &Site, inbox: Inbox) -> Result<(), Refused> {
             Ok(())
         }
     }
+}
+
+/// The number of a message in the ledger; `None` if it is not known there.
+async fn numbered(log: &InboxLog, id: &str) -> Result<Option<u32>, Refused> {
+    if let Ok(number) = id.parse() {
+        return Ok(Some(number));
+    }
+    Ok(match begun(log).await? {
+        Some((state, _)) => log.number_of(state.validity, id.to_owned()).await?,
+        None => None,
+    })
 }
 
 fn named<'s>(site: &'s Site, name: &str) -> Result<&'s InboxConfig, Refused> {
@@ -158,10 +179,15 @@ async fn show(inbox: &InboxConfig, log: &InboxLog) -> Result<(), Refused> {
         return Ok(());
     };
     say(format_args!("reader       {}", reader(log, &state).await?));
-    say(format_args!(
-        "state        UIDVALIDITY {}; read from UID {} on; every UID below {} is done",
-        state.validity, state.start, state.low
-    ));
+    let (validity, start, low) = (state.validity, state.start, state.low);
+    match &inbox.source {
+        InboxSource::Imap(_) => say(format_args!(
+            "state        UIDVALIDITY {validity}; read from UID {start} on; every UID below {low} is done"
+        )),
+        InboxSource::Graph(_) => say(format_args!(
+            "state        read from the message that was listed as number {start} on; every one before number {low} is done"
+        )),
+    }
     if let Some(newest) = state.newest {
         say(format_args!("newest done  came in {}", time(newest)));
     }
@@ -185,8 +211,12 @@ async fn show(inbox: &InboxConfig, log: &InboxLog) -> Result<(), Refused> {
             Some(at) => time(*at),
             None => "-".to_owned(),
         };
+        let which = match log.list_item(validity, *number).await? {
+            Some(item) => format!("item {}", for_terminal(&item.id)),
+            None => format!("uid {number}"),
+        };
         say(format_args!(
-            "uid {number}  {}  attempts={attempts} cause={} first={} next_try={next_try}",
+            "{which}  {}  attempts={attempts} cause={} first={} next_try={next_try}",
             state.name(),
             for_terminal(cause.as_deref().unwrap_or("-")),
             at(first)

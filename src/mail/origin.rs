@@ -48,6 +48,16 @@ pub enum Item {
     },
 }
 
+impl Item {
+    /// What it is called in log lines.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Uid { .. } => "uid",
+            Self::Id { .. } => "item",
+        }
+    }
+}
+
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

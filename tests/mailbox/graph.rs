@@ -5,6 +5,7 @@ use crate::servers::wait_for;
 use crate::site::{Site, address, key, message};
 use crate::support::config::{BASE, SPOOL};
 use crate::support::http_server::Reply;
+use crate::support::needs;
 
 fn site(server: &Graph, more: &str) -> Site {
     server.site(&format!("{BASE}{SPOOL}{}", server.inbox(more)))
@@ -29,6 +30,7 @@ fn every_message_of_every_page_is_handed_over_once_and_marked() {
     let expected: Vec<_> = keys(1..=120).into_iter().filter(|found| *found != key(4)).collect();
     assert_eq!(site.keys(), expected, "{}", done.err());
     assert!(done.err().contains("item=\"AAkALg00000000=\""), "{}", done.err());
+    assert!(done.err().contains(&format!("event=left inbox=test item=\"{other}\"")), "{}", done.err());
     let unread: Vec<_> =
         server.state().messages.iter().filter(|kept| !kept.is_read).map(|kept| kept.id.clone()).collect();
     assert_eq!(unread, ["AAkALg00000003=".to_owned(), other], "the draft, and what is not ours");
@@ -99,6 +101,25 @@ fn a_token_that_is_refused_is_renewed_once() {
     }
     let text = site.once().expect(1).err();
     assert!(text.contains("event=auth-failed") && text.contains("cause=oauth"), "{text}");
+    server.check();
+}
+
+/// Two a connection, since each refused token is renewed once; between the connections the waits of a wrong password.
+#[needs(crash_points)]
+#[test]
+fn ten_wrong_tokens_are_no_storm_of_requests() {
+    let server = Graph::start();
+    fill(&server, 1..=2);
+    server.state().gives_wrong_tokens = true;
+    let site = site(&server, "since = \"all\"");
+    let fetch = site.fetch_with(&[("MAILHATCH_SECOND", "1")]);
+    wait_for("ten tokens", || (server.state().tokens >= 10).then_some(()));
+    fetch.wait_told("auth-failed", 5);
+    assert_eq!(fetch.waits("auth-failed"), ["0.3s", "0.6s", "1.2s", "2.4s", "3.6s"], "75 minutes, then an hour each");
+    assert_eq!((server.state().tokens, server.asked("/v1.0/")), (10, 10), "one request for each token");
+    server.state().gives_wrong_tokens = false;
+    site.wait_spooled(2);
+    fetch.stop();
     server.check();
 }
 
@@ -221,10 +242,15 @@ fn a_message_that_is_gone_or_cannot_be_had_keeps_nobody_waiting() {
     }
     let site = site(&server, "since = \"all\"");
     let text = site.once().expect(1).err();
-    assert!(text.contains("event=message-waits") && text.contains("ErrorInternalServerError"), "{text}");
+    assert!(text.contains(&format!("event=message-waits inbox=test item=\"{}\"", ids[2])), "{text}");
+    assert!(text.contains("ErrorInternalServerError") && !text.contains("uid="), "{text}");
     assert_eq!(site.keys(), [key(4)]);
     server.state().next.clear();
-    site.run(&["inbox", "retry", "test"]).expect(0);
+    let shown = site.run(&["inbox", "show", "test"]).expect(0).out();
+    assert!(shown.contains(&format!("item {}  waiting  attempts=1", ids[2])) && !shown.contains("uid "), "{shown}");
+    let unknown = site.run(&["inbox", "retry", "test", "AAkALg99999999="]).expect(1).err();
+    assert!(unknown.contains("AAkALg99999999= neither waits"), "{unknown}");
+    site.run(&["inbox", "retry", "test", &ids[2]]).expect(0);
     site.once().expect(0);
     assert_eq!(site.keys(), [key(3), key(4)], "{ids:?}");
     server.check();

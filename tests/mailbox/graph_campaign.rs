@@ -12,6 +12,7 @@ use crate::servers::graph::{Graph, refused};
 use crate::site::{Site, address, key, message};
 use crate::support::config::{BASE, WEBHOOK_SECRET, http_app};
 use crate::support::http_server::{Fault, HttpServer, Reply, Request};
+use crate::support::needs;
 
 /// All that a reader passes; the last one only when it has marked something.
 const PLACES: [&str; 6] =
@@ -34,6 +35,7 @@ struct Plan {
     life: (u64, u64),
 }
 
+#[needs(crash_points)]
 #[test]
 fn a_small_campaign_loses_nothing() {
     run(Plan { messages: 220, seed: 13, life: (150, 450) });
@@ -232,14 +234,7 @@ fn one_life(
     *played.killed.entry(kind).or_default() += 1;
 }
 
-fn judge(
-    plan: Plan,
-    server: &Graph,
-    strangers: &[String],
-    application: &Application,
-    played: &Played,
-    took: Duration,
-) {
+fn judge(plan: Plan, server: &Graph, strangers: &[String], application: &Application, played: &Played, took: Duration) {
     let books = application.0.lock().unwrap();
     let state = server.state();
     let list = |counts: &BTreeMap<&'static str, usize>| {
@@ -256,7 +251,11 @@ fn judge(
         ("killed where", list(&played.killed)),
         (
             "failed hand-overs, by fault",
-            format!("{} in {} ways, and 3 ways to reach nobody", books.failed.values().sum::<usize>(), books.failed.len()),
+            format!(
+                "{} in {} ways, and 3 ways to reach nobody",
+                books.failed.values().sum::<usize>(),
+                books.failed.len()
+            ),
         ),
         ("troubles of Graph; answers of 429 for its limit", format!("{}; {}", played.of_graph, state.over_the_limit)),
         ("acknowledged, by id", ids.to_string()),

@@ -9,6 +9,7 @@ mod connection;
 mod fetch;
 mod graph;
 mod graph_campaign;
+mod graph_figures;
 mod identity;
 mod marks;
 mod oauth;

@@ -1,7 +1,7 @@
 //! OAuth 2.0 with a real Dovecot, which looks at each token itself (a JSON Web Token, RFC 7519), and a token endpoint of ours.
 
 use std::fs;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -40,6 +40,12 @@ fn token(key: &[u8], lifetime: u64) -> String {
 fn dovecot(mechanism: &str) -> Dovecot {
     let more = r#"
 auth_mechanisms = plain {mechanism}
+# No pause of its own after wrong tokens: what is counted is how often we come.
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
 passdb {
   driver = oauth2
   mechanisms = {mechanism}
@@ -158,6 +164,36 @@ fn a_wrong_token_is_no_storm_of_logins() {
     fetch.wait_log("refuses the token");
     assert_eq!(logins().min(before + 1), logins(), "{}", server.log());
     assert!(fetch.log().contains("next_try=300.0s"), "{}", fetch.log());
+    fetch.stop();
+}
+
+#[needs(dovecot_imap, root, crash_points)]
+#[test]
+fn ten_wrong_tokens_in_a_row_are_ten_logins_in_six_hours() {
+    let server = dovecot("xoauth2");
+    append(&mut server.client(), [message(&address(1), "one")]);
+    let is_good = Arc::new(AtomicBool::new(false));
+    let tokens = {
+        let is_good = is_good.clone();
+        HttpServer::tcp(move |_| {
+            let key: &[u8] = if is_good.load(Ordering::SeqCst) { KEY } else { b"another key" };
+            granted(&token(key, 3600), 3600, "")
+        })
+    };
+    let site = site(&server, &tokens, FOR_APPLICATION);
+    let fetch = site.fetch_with(&[("MAILHATCH_SECOND", "1")]);
+    fetch.wait_told("auth-failed", 10);
+    let logins = || server.log().matches("auth failed").count();
+    wait_for("ten logins in Dovecot's log", || (logins() >= 10).then_some(()));
+    assert_eq!((logins(), tokens.requests().len()), (10, 10), "{}", server.log());
+    let (first, hourly) = (["0.3s", "0.6s", "1.2s", "2.4s"], ["3.6s"; 6]);
+    assert_eq!(
+        fetch.waits("auth-failed"),
+        [&first[..], &hourly[..]].concat(),
+        "in thousandths: 75 minutes, then hours"
+    );
+    is_good.store(true, Ordering::SeqCst);
+    site.wait_spooled(1);
     fetch.stop();
 }
 

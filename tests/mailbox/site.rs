@@ -178,6 +178,20 @@ impl Fetch {
         wait_for(&format!("{text:?} in the log"), || self.log().contains(text).then_some(()));
     }
 
+    /// Waits until it has logged an event so many times.
+    pub fn wait_told(&self, event: &str, count: usize) {
+        wait_for(&format!("{event} {count} times"), || (self.waits(event).len() >= count).then_some(()));
+    }
+
+    /// How long it waits after each event of this name.
+    pub fn waits(&self, event: &str) -> Vec<String> {
+        let log = self.log();
+        let lines = log.lines().filter(|line| line.contains(&format!("event={event} ")));
+        let wait =
+            |line: &str| line.split_once("next_try=").and_then(|(_, rest)| rest.split(' ').next().map(str::to_owned));
+        lines.filter_map(wait).collect()
+    }
+
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }

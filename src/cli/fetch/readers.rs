@@ -9,6 +9,7 @@ use tokio::task::{Id, JoinSet};
 use super::super::reload::ReloadableEngine;
 use super::source::{provider, source};
 use crate::config::{Config, ConfigError, InboxConfig, Limits};
+use crate::crash_point::second;
 use crate::intake::budget::Budget;
 use crate::intake::mailbox::pulse::Pulse;
 use crate::intake::mailbox::reader::{Ending, Reader, Settings};
@@ -179,6 +180,6 @@ fn settings(config: &Config, inbox: &InboxConfig, once: bool) -> Result<Settings
         notices: inbox.notices,
         stuck_after: config.fetch.stuck_after,
         once,
-        second: Duration::from_secs(1),
+        second: second(),
     })
 }

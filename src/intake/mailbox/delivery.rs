@@ -11,6 +11,7 @@ use crate::crash_point::crash_point;
 use crate::intake::budget::Reservation;
 use crate::intake::{DeliverFetched, Fetched, Handled};
 use crate::ledger::InboxLog;
+use crate::mail::Item;
 use crate::outcome::Outcome;
 use crate::state_dir::StateError;
 use crate::verdict::Verdict;
@@ -30,6 +31,8 @@ pub(super) struct Finished {
     pub(super) number: Number,
     pub(super) validity: u32,
     pub(super) came_in: Option<SystemTime>,
+    /// What the mailbox calls it.
+    pub(super) item: Item,
     pub(super) fate: Fate,
     /// It is final, but the ledger could not take that.
     pub(super) unsettled: Option<StateError>,
@@ -59,6 +62,7 @@ impl Delivery {
     /// Hands the message over, and writes down that it is done.
     pub(super) async fn run(self, deliver: Arc<dyn DeliverFetched>, log: InboxLog) -> Finished {
         let Self { number, validity, came_in, fetched, reservation } = self;
+        let item = fetched.origin.item.clone();
         let handled = AssertUnwindSafe(async { deliver.deliver_fetched(fetched).await }).catch_unwind().await;
         drop(reservation);
         let fate =
@@ -68,7 +72,7 @@ impl Delivery {
             unsettled = log.settle(validity, number.get(), came_in).await.err();
             crash_point("message-settled");
         }
-        Finished { number, validity, came_in, fate, unsettled }
+        Finished { number, validity, came_in, item, fate, unsettled }
     }
 }
 

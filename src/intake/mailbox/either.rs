@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::queue::Number;
 use super::source::{Got, Numbers, OpenMailbox, Room, Shown, Source, Standing, Wanted};
 use crate::ledger::MessageState;
+use crate::mail::Item;
 
 /// One of two.
 #[derive(Clone, Debug)]
@@ -48,6 +49,13 @@ impl<A: OpenMailbox, B: OpenMailbox> OpenMailbox for Either<A, B> {
         match self {
             Self::A(a) => a.count_before().await,
             Self::B(b) => b.count_before().await,
+        }
+    }
+
+    async fn item(&mut self, number: Number) -> Item {
+        match self {
+            Self::A(a) => a.item(number).await,
+            Self::B(b) => b.item(number).await,
         }
     }
 

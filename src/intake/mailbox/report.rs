@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::{Cause, Failure, Remedy};
-use super::queue::Number;
 use crate::log_line::{Level, LogLine};
+use crate::mail::Item;
 use crate::telemetry::InboxMetrics;
 
 /// Takes the log lines of readers. It must not block.
@@ -109,10 +109,10 @@ impl Report {
     }
 
     /// A message is not ours.
-    pub fn left(&self, number: Number) {
+    pub fn left(&self, item: &Item) {
         self.count(InboxMetrics::left);
         let mut line = self.event(Level::Info, "left");
-        line.put("uid", number);
+        line.put(item.field(), item);
         line.put("detail", "no address of a mailbox; it stays as it is");
         self.log(line);
     }
@@ -133,9 +133,9 @@ impl Report {
     }
 
     /// A message could not be fetched.
-    pub fn waits(&self, number: Number, cause: &str, detail: &str, wait: Duration) {
+    pub fn waits(&self, item: &Item, cause: &str, detail: &str, wait: Duration) {
         let mut line = self.event(Level::Warning, "message-waits");
-        line.put("uid", number);
+        line.put(item.field(), item);
         line.put("cause", cause);
         line.put("next_try", format_args!("{:.0}s", wait.as_secs_f64()));
         line.put("detail", detail);
@@ -143,10 +143,10 @@ impl Report {
     }
 
     /// Messages wait for too long.
-    pub fn stuck(&self, count: usize, oldest: Number, attempts: u32, cause: &str) {
+    pub fn stuck(&self, count: usize, oldest: &Item, attempts: u32, cause: &str) {
         let mut line = self.event(Level::Error, "stuck");
         line.put("messages", count);
-        line.put("uid", oldest);
+        line.put(oldest.field(), oldest);
         line.put("attempts", attempts);
         line.put("cause", cause);
         line.put("detail", format_args!("messages wait for too long; see mailhatch inbox show {}", self.inbox));

@@ -113,6 +113,9 @@ pub trait OpenMailbox: Send {
     /// How many messages are there that a first run with `since = "now"` leaves, in words.
     fn count_before(&mut self) -> impl Future<Output = Result<String, Failure>> + Send;
 
+    /// What the mailbox itself calls a message, for a person who looks for it there.
+    fn item(&mut self, number: Number) -> impl Future<Output = Item> + Send;
+
     /// Looks for messages.
     fn find(&mut self, wanted: Wanted) -> impl Future<Output = Result<Numbers, Failure>> + Send;
 

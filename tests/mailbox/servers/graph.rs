@@ -49,6 +49,8 @@ pub struct State {
     pub forgets_links: bool,
     /// A national cloud.
     pub knows_no_permanent_delete: bool,
+    /// Tokens that it gives are good for nothing.
+    pub gives_wrong_tokens: bool,
     /// PATCH says yes and does nothing.
     pub ignores_marks: bool,
     /// How long each request takes.
@@ -309,8 +311,11 @@ fn token(state: &mut State, request: &Request) -> Reply {
     }
     state.tokens += 1;
     // Whose claims can be read: {"roles":["Mail.ReadWrite"]}
-    state.good_token = format!("e30.eyJyb2xlcyI6WyJNYWlsLlJlYWRXcml0ZSJdfQ.{}", state.tokens);
-    let token = json!({ "token_type": "Bearer", "expires_in": 3599, "access_token": state.good_token });
+    let token = format!("e30.eyJyb2xlcyI6WyJNYWlsLlJlYWRXcml0ZSJdfQ.{}", state.tokens);
+    if !state.gives_wrong_tokens {
+        state.good_token.clone_from(&token);
+    }
+    let token = json!({ "token_type": "Bearer", "expires_in": 3599, "access_token": token });
     Reply::json(200, &token.to_string())
 }
 

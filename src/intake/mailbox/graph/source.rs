@@ -338,6 +338,14 @@ impl OpenMailbox for GraphFolder {
         Ok(format!("{} messages", self.index.from(Number::MIN).await?.len()))
     }
 
+    async fn item(&mut self, number: Number) -> Item {
+        match self.index.item(number).await {
+            Ok(Some(item)) => Item::Id { id: item.id },
+            // The ledger has forgotten it, or cannot be read: its number is all that is left.
+            Ok(None) | Err(_) => Item::Uid { validity: self.source.validity, uid: number.get() },
+        }
+    }
+
     async fn find(&mut self, wanted: Wanted) -> Result<Numbers, Failure> {
         self.read_list().await?;
         match wanted {

@@ -192,6 +192,10 @@ impl OpenMailbox for ImapFolder {
         Ok(format!("{} unread messages", self.find(Wanted::Unseen).await?.len()))
     }
 
+    async fn item(&mut self, number: Number) -> Item {
+        Item::Uid { validity: self.standing().validity, uid: number.get() }
+    }
+
     async fn find(&mut self, wanted: Wanted) -> Result<Numbers, Failure> {
         let selected = *self.connection.session().selected();
         // A keyword that no message has is not looked for: some servers would make it, others refuse.

@@ -47,7 +47,8 @@ impl<S: Source> Run<S> {
             }
             Got::Not { cause, detail } => {
                 let wait = self.defer(number, Held::Otherwise, cause, None).await?;
-                self.reader.report.waits(number, cause, &detail, wait);
+                let item = open.item(number).await;
+                self.reader.report.waits(&item, cause, &detail, wait);
                 Ok(())
             }
         }
@@ -94,7 +95,7 @@ impl<S: Source> Run<S> {
             Err(error) => (error.id(), None),
         };
         let number = self.under_way.remove(&id);
-        let Some(Finished { number, validity, came_in, fate, unsettled }) = finished else {
+        let Some(Finished { number, validity, came_in, item, fate, unsettled }) = finished else {
             // It panicked where a panic is not caught: a bug, and the message is tried again.
             return match number {
                 Some(number) => self.defer(number, Held::Otherwise, "internal-error", None).await.map(drop),
@@ -120,7 +121,7 @@ impl<S: Source> Run<S> {
                 Ok(())
             }
             Fate::Left => {
-                self.reader.report.left(number);
+                self.reader.report.left(&item);
                 self.note(number, MessageState::Left).await
             }
             Fate::Deferred { cause, retry_after, by_app } => {

@@ -161,11 +161,11 @@ impl<S: Source> Run<S> {
             self.take_position(open).await?;
             self.search(open).await?;
         }
-        self.tell_stuck();
+        self.tell_stuck(open).await;
         Ok(())
     }
 
-    pub(super) fn tell_stuck(&mut self) {
+    pub(super) async fn tell_stuck(&mut self, open: &mut S::Open) {
         let Some(position) = &self.position else { return };
         if Instant::now() < self.next_stuck {
             return;
@@ -175,7 +175,8 @@ impl<S: Source> Run<S> {
         let Some(limit) = limit else { return };
         let stuck: Vec<_> = position.queue.stuck(limit).collect();
         if let Some((number, attempts, cause)) = stuck.first() {
-            self.reader.report.stuck(stuck.len(), *number, *attempts, cause);
+            let item = open.item(*number).await;
+            self.reader.report.stuck(stuck.len(), &item, *attempts, cause);
         }
     }
 }
