@@ -5,12 +5,14 @@
 pub mod client;
 pub mod dovecot;
 pub mod graph;
+pub mod proxy;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
 pub use client::Imap;
 pub use dovecot::Dovecot;
+pub use proxy::{Act, At, Fault, Proxy};
 
 pub use crate::support::wait::{LIMIT, wait_for};
 

@@ -1,0 +1,310 @@
+//! What can go wrong between `mailhatch fetch` and a real Dovecot, played by a proxy. Whatever it is, each message is handed
+//! over once, all of them are, and nothing of other people's mail changes: neither its octets nor its flags.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::servers::client::Listed;
+use crate::servers::{Act, At, Dovecot, Fault, Imap, Proxy};
+use crate::site::{Site, address, append, inbox, message};
+use crate::support::config::{BASE, WEBHOOK_SECRET, http_app};
+use crate::support::events;
+use crate::support::http_server::{HttpServer, Reply};
+use crate::support::needs;
+
+const DONE: &str = "$MailhatchDone";
+const KEEP: &str = "";
+const DELETE: &str = "delete_after_delivery = true\nexpunge_deleted = true";
+const MOVE: &str = "move_to = \"Done\"";
+
+/// How many of the messages are ours.
+const OURS: usize = 4;
+
+/// Ours, with strangers' between them: one unread, one read, and one that somebody has deleted and not expunged.
+fn fill(client: &mut Imap) {
+    client.command("CREATE Done");
+    let stranger = |name: &str| message(&format!("{name}@example.net"), name);
+    append(client, [message(&address(1), "1"), stranger("joe")]);
+    client.append("INBOX", "\\Seen \\Flagged", None, &stranger("ann"));
+    append(client, [message(&address(2), "2"), message(&address(3), "3")]);
+    client.append("INBOX", "\\Deleted", None, &stranger("bob"));
+    append(client, [message(&address(4), "4")]);
+}
+
+fn is_ours(message: &Listed) -> bool {
+    String::from_utf8_lossy(&message.octets).contains("incoming+")
+}
+
+/// An application that counts, and a site that reads by a port.
+struct Trial {
+    app: HttpServer,
+    site: Site,
+}
+
+impl Trial {
+    fn new(port: u16, more: &str, answer: impl Fn() + Send + Sync + 'static) -> Self {
+        let app = HttpServer::tcp(move |_| {
+            answer();
+            Reply::json(200, "{}")
+        });
+        let webhook = http_app("webhook", app.url(), "");
+        let site = Site::with(&format!("{BASE}{webhook}{}", inbox(port, &format!("since = \"all\"\n{more}"))));
+        site.place.write_secret("secret", WEBHOOK_SECRET);
+        Self { app, site }
+    }
+
+    /// What the application was given: subjects by id, each as often as it came.
+    fn taken(&self) -> BTreeMap<String, Vec<String>> {
+        let mut taken = BTreeMap::<_, Vec<_>>::new();
+        for request in self.app.requests() {
+            let event = events::parse(&request.body);
+            let subject = event["data"]["message"]["subject"].as_str().unwrap().to_owned();
+            taken.entry(request.header("webhook-id").to_owned()).or_default().push(subject);
+        }
+        taken
+    }
+
+    /// Reads until all is done, as a service with a patient administrator would. Gives what was logged.
+    fn read_on(&self) -> String {
+        let mut log = String::new();
+        for _ in 0..6 {
+            let done = self.site.once();
+            log += &done.err();
+            let is_done = self.app.requests().len() >= OURS && done.exit_status() == 0;
+            if is_done && self.site.run(&["inbox", "show", "test"]).out().contains("pending 0") {
+                break;
+            }
+            self.site.run(&["inbox", "retry", "test"]);
+        }
+        log
+    }
+
+    /// Each message once, by its id; the mailbox as it should be.
+    fn check(&self, name: &str, more: &str, before: &[Listed], client: &mut Imap, log: &str) {
+        let taken = self.taken();
+        assert!(taken.values().all(|subjects| subjects.len() == 1), "{name}: twice: {taken:?}\n{log}");
+        let mut subjects: Vec<_> = taken.into_values().flatten().collect();
+        subjects.sort();
+        assert_eq!(subjects, ["1", "2", "3", "4"], "{name}: {log}");
+        let (ours, others): (Vec<_>, Vec<_>) = client.list("INBOX").into_iter().partition(is_ours);
+        let (ours_before, others_before): (Vec<_>, Vec<_>) = before.iter().cloned().partition(is_ours);
+        assert_eq!(others, others_before, "{name}: {log}");
+        let moved = client.list("Done").len();
+        if more == KEEP {
+            let expected = ours_before.into_iter().map(|message| Listed { flags: vec![DONE.to_owned()], ..message });
+            assert_eq!((ours, moved), (expected.collect(), 0), "{name}: {log}");
+        } else {
+            let expected = if more == MOVE { OURS } else { 0 };
+            assert_eq!((ours.len(), moved), (0, expected), "{name}: {log}");
+        }
+    }
+}
+
+/// Plays one fault, and reads until all is done.
+fn trial(name: &str, more: &str, fault: Fault, said: &str) {
+    let server = Dovecot::start();
+    let mut client = server.client();
+    fill(&mut client);
+    let before = client.list("INBOX");
+    let proxy = Proxy::start(server.imap(), fault);
+    let trial = Trial::new(proxy.port(), more, || ());
+    let log = trial.read_on();
+    assert_eq!(proxy.played(), fault.times, "{name}: the fault was not played: {log}");
+    assert!(log.contains(said), "{name}: {said} is not in {log}");
+    trial.check(name, more, &before, &mut client, &log);
+}
+
+/// Name, what becomes of mail that is done, where, what, and what must be logged.
+type Row = (&'static str, &'static str, At, Act, &'static str);
+
+fn play(rows: &[Row]) {
+    // Most of their time is waiting.
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    while let Some((name, more, at, act, said)) = rows.get(next.fetch_add(1, Ordering::SeqCst)) {
+                        trial(name, more, Fault { at: *at, act: *act, times: 1 }, said);
+                    }
+                })
+            })
+            .collect();
+        let failed = workers.into_iter().filter_map(|worker| worker.join().err()).count();
+        assert_eq!(failed, 0, "see above");
+    });
+}
+
+use Act::{Before, Cut, Instead, InsteadAndCut, Literal, Replace, Silence};
+use At::{Command, Response};
+
+const GREETING: At = Response("", "* OK");
+const LOGGED_IN: At = Response("AUTHENTICATE", " OK ");
+const LOGIN: At = Command("AUTHENTICATE");
+const FETCHED: At = Response("UID FETCH", "BODY[]");
+const FETCH_ENDS: At = Response("UID FETCH", " OK ");
+const STORE_ENDS: At = Response("UID STORE", " OK ");
+
+#[needs(dovecot_imap, root)]
+#[test]
+fn on_the_way_in_nothing_that_breaks_costs_a_message() {
+    play(&[
+        ("cut before the greeting", KEEP, GREETING, Cut(0), "cause=closed"),
+        ("cut in the greeting", KEEP, GREETING, Cut(7), "cause=closed"),
+        ("BYE instead of a greeting", KEEP, GREETING, InsteadAndCut("* BYE go away\r\n"), "cause=bye"),
+        ("not IMAP", KEEP, GREETING, Instead("HTTP/1.1 400 Bad Request\r\n\r\n"), "cause=malformed"),
+        ("octets that are no text", KEEP, GREETING, Instead("\0\u{1}\u{2}\r\n"), "cause=malformed"),
+        ("the login does not get there", KEEP, LOGIN, Cut(0), "cause=closed"),
+        ("cut in the answer to the login", KEEP, LOGGED_IN, Cut(5), "cause=closed"),
+        ("OK to the login, then BYE", KEEP, LOGGED_IN, InsteadAndCut("{tag} OK in\r\n* BYE no\r\n"), "cause=bye"),
+        ("NO [UNAVAILABLE] to the login", KEEP, LOGGED_IN, Instead("{tag} NO [UNAVAILABLE] later\r\n"), "throttled"),
+        ("NO [INUSE] to the login", KEEP, LOGGED_IN, Instead("{tag} NO [INUSE] busy\r\n"), "throttled"),
+        (
+            "too many connections",
+            KEEP,
+            LOGGED_IN,
+            Instead("{tag} NO Too many simultaneous connections\r\n"),
+            "throttled",
+        ),
+        (
+            "Exchange asks for patience",
+            KEEP,
+            LOGGED_IN,
+            Instead("{tag} BAD Request is throttled. Suggested Backoff Time: 2000 milliseconds\r\n"),
+            "throttled",
+        ),
+        (
+            "logged in, not connected",
+            KEEP,
+            Response("SELECT", " OK "),
+            Instead("{tag} BAD User is authenticated but not connected.\r\n"),
+            "cause=not-connected",
+        ),
+        ("cut when the folder opens", KEEP, Response("SELECT", "EXISTS"), Cut(3), "cause=closed"),
+        ("BYE when the folder opens", KEEP, Response("SELECT", "EXISTS"), InsteadAndCut("* BYE x\r\n"), "cause=bye"),
+        (
+            "the folder is not there",
+            KEEP,
+            Response("SELECT", " OK "),
+            Instead("{tag} NO [NONEXISTENT] x\r\n"),
+            "folder",
+        ),
+        ("an answer to nobody", KEEP, Response("SELECT", " OK "), Instead("zzz9 OK x\r\n"), "cause=malformed"),
+        ("cut in the search", KEEP, Response("UID SEARCH", "* SEARCH"), Cut(12), "cause=closed"),
+        ("the search is refused", KEEP, Response("UID SEARCH", " OK "), Instead("{tag} NO x\r\n"), "cause=refused"),
+        (
+            "the search is not understood",
+            KEEP,
+            Response("UID SEARCH", " OK "),
+            Instead("{tag} BAD x\r\n"),
+            "cause=refused",
+        ),
+        (
+            "what was found is not legible",
+            KEEP,
+            Response("UID SEARCH", "* SEARCH"),
+            Instead("* SEARCH 1 x\r\n"),
+            "malformed",
+        ),
+    ]);
+}
+
+#[needs(dovecot_imap, root)]
+#[test]
+fn in_a_fetch_nothing_that_breaks_costs_a_message_or_gives_half_of_one() {
+    play(&[
+        ("the command does not get there", KEEP, Command("UID FETCH"), Cut(0), "cause=closed"),
+        ("half of the command gets there", KEEP, Command("UID FETCH"), Cut(15), "cause=closed"),
+        ("cut before the literal", KEEP, FETCHED, Cut(0), "cause=closed"),
+        ("cut in the literal", DELETE, FETCHED, Cut(150), "cause=closed"),
+        ("cut behind the literal", MOVE, FETCH_ENDS, Cut(0), "cause=closed"),
+        ("BYE", KEEP, FETCHED, InsteadAndCut("* BYE shutting down\r\n"), "cause=bye"),
+        ("BYE behind the message", DELETE, FETCH_ENDS, InsteadAndCut("* BYE shutting down\r\n"), "cause=bye"),
+        ("NO", KEEP, FETCH_ENDS, Instead("{tag} NO [SERVERBUG] cannot be read\r\n"), "refused"),
+        ("BAD", KEEP, FETCH_ENDS, Instead("{tag} BAD what\r\n"), "refused"),
+        ("NO [OVERQUOTA]", KEEP, FETCH_ENDS, Instead("{tag} NO [OVERQUOTA] bandwidth\r\n"), "cause=throttled"),
+        ("NO [UNAVAILABLE]", KEEP, FETCH_ENDS, Instead("{tag} NO [UNAVAILABLE] later\r\n"), "cause=throttled"),
+        ("OK [THROTTLED]", KEEP, FETCH_ENDS, Instead("{tag} OK Success [THROTTLED]\r\n"), "verdict=delivered"),
+        ("another's EXPUNGE in it", DELETE, FETCHED, Before("* 2 EXPUNGE\r\n"), "verdict=delivered"),
+        (
+            "another's message in it",
+            DELETE,
+            FETCHED,
+            Before("* 2 FETCH (UID 2 FLAGS (\\Deleted $MailhatchDone) BODY[]<0> {4}\r\nno\r\n)\r\n"),
+            "verdict=delivered",
+        ),
+        (
+            "new mail in it",
+            KEEP,
+            FETCHED,
+            Before("* 9 EXISTS\r\n* 1 RECENT\r\n* OK Still here\r\n"),
+            "verdict=delivered",
+        ),
+        ("no data, though it is there", KEEP, FETCHED, Instead(""), "no-data"),
+        ("the literal is announced too short", KEEP, FETCHED, Literal(-40), "cause=malformed"),
+        (
+            "the literal is announced too short, with another's words behind",
+            DELETE,
+            FETCHED,
+            Literal(-1),
+            "cause=malformed",
+        ),
+        ("the literal swallows its end", KEEP, FETCHED, Literal(3), "cause=malformed"),
+        ("a literal of 2^32 octets", KEEP, FETCHED, Literal(1 << 32), "cause=malformed"),
+        ("a literal without a number", KEEP, FETCHED, Instead("* 1 FETCH (UID 1 BODY[]<0> {x}\r\n"), "cause=malformed"),
+        ("garbage", KEEP, FETCHED, Instead("\0\u{7f}SSH-2.0-OpenSSH_9.2\r\n"), "cause=malformed"),
+        ("a stranger's tag", KEEP, FETCH_ENDS, Instead("a1 OK done\r\n"), "cause=malformed"),
+        ("the server knows no pieces", KEEP, Command("UID FETCH"), Replace("<0.1048576>", ""), "verdict=delivered"),
+    ]);
+}
+
+#[needs(dovecot_imap, root)]
+#[test]
+fn what_breaks_while_marks_are_set_repeats_nothing_and_touches_nobody_elses() {
+    let rows: &[Row] = &[
+        ("the mark does not get there", KEEP, Command("UID STORE"), Cut(0), "cause=closed"),
+        ("the mark gets there, its answer does not", KEEP, Response("UID STORE", ""), Cut(0), "cause=closed"),
+        ("cut in the answer to the mark", KEEP, Response("UID STORE", "FETCH"), Cut(9), "cause=closed"),
+        ("BYE behind the mark", KEEP, STORE_ENDS, InsteadAndCut("* BYE x\r\n"), "cause=bye"),
+        ("OK, and no flag is shown", KEEP, Response("UID STORE", "FETCH"), Instead(""), ""),
+        ("NO to the mark", KEEP, STORE_ENDS, Instead("{tag} NO x\r\n"), ""),
+        ("BAD to the mark", KEEP, STORE_ENDS, Instead("{tag} BAD x\r\n"), ""),
+        ("garbage for an answer", KEEP, STORE_ENDS, Instead("* SEARCH x x\r\n"), "cause=malformed"),
+        ("deleting: the flag does not get there", DELETE, Command("UID STORE"), Cut(0), "cause=closed"),
+        ("deleting: the flag is there, its answer is not", DELETE, Response("UID STORE", ""), Cut(0), "cause=closed"),
+        ("deleting: the expunge does not get there", DELETE, Command("UID EXPUNGE"), Cut(0), "cause=closed"),
+        ("deleting: it is done, and not said", DELETE, Response("UID EXPUNGE", ""), Cut(0), "cause=closed"),
+        ("deleting: NO", DELETE, Response("UID EXPUNGE", " OK "), Instead("{tag} NO [INUSE] x\r\n"), ""),
+        ("moving: it does not get there", MOVE, Command("UID MOVE"), Cut(0), "cause=closed"),
+        ("moving: it is done, and not said", MOVE, Response("UID MOVE", ""), Cut(0), "cause=closed"),
+        ("moving: cut behind COPYUID", MOVE, Response("UID MOVE", "EXPUNGE"), Cut(0), "cause=closed"),
+        ("moving: NO", MOVE, Response("UID MOVE", " OK "), Instead("{tag} NO x\r\n"), ""),
+        ("the goodbye is cut", KEEP, Command("LOGOUT"), Cut(0), ""),
+    ];
+    play(rows);
+}
+
+/// The connection is gone while the application has the message: it is asked once, and its answer counts.
+#[needs(dovecot_imap, root)]
+#[test]
+fn a_connection_that_ends_while_the_application_has_the_message_repeats_nothing() {
+    for more in [KEEP, DELETE, MOVE] {
+        let server = Dovecot::start();
+        let mut client = server.client();
+        fill(&mut client);
+        let before = client.list("INBOX");
+        let never = Fault { at: Command("NEVER"), act: Cut(0), times: 0 };
+        let proxy = Proxy::start(server.imap(), never);
+        let (scissors, was_cut) = (proxy.scissors(), Arc::new(AtomicBool::new(false)));
+        let cut = was_cut.clone();
+        let trial = Trial::new(proxy.port(), more, move || {
+            if !cut.swap(true, Ordering::SeqCst) {
+                scissors();
+            }
+        });
+        let log = trial.read_on();
+        assert!(was_cut.load(Ordering::SeqCst) && log.contains("event=disconnect"), "{log}");
+        trial.check("the application has it", more, &before, &mut client, &log);
+    }
+}
