@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use nix::sys::signal::Signal;
 
 use crate::servers::client::Listed;
-use crate::servers::{Act, At, Dovecot, Fault, Imap, Proxy};
+use crate::servers::{Act, At, Dovecot, Fault, Imap, PASSWORD, Proxy, wait_for};
 use crate::site::{Site, address, append, inbox, message};
 use crate::support::config::{BASE, WEBHOOK_SECRET, http_app};
 use crate::support::events;
@@ -101,16 +103,16 @@ impl Trial {
     }
 }
 
-/// Plays one fault, and reads until all is done.
-fn trial(name: &str, more: &str, fault: Fault, said: &str) {
+/// Plays faults, and reads until all is done.
+fn trial(name: &str, more: &str, faults: &[Fault], said: &str) {
     let server = Dovecot::start();
     let mut client = server.client();
     fill(&mut client);
     let before = client.list("INBOX");
-    let proxy = Proxy::start(server.imap(), fault);
+    let proxy = Proxy::start(server.imap(), faults);
     let trial = Trial::new(proxy.port(), more, || ());
     let log = trial.read_on();
-    assert_eq!(proxy.played(), fault.times, "{name}: the fault was not played: {log}");
+    assert_eq!(proxy.played(), faults.len(), "{name}: a fault was not played: {log}");
     assert!(log.contains(said), "{name}: {said} is not in {log}");
     trial.check(name, more, &before, &mut client, &log);
 }
@@ -119,18 +121,19 @@ fn trial(name: &str, more: &str, fault: Fault, said: &str) {
 type Row = (&'static str, &'static str, At, Act, &'static str);
 
 fn play(rows: &[Row]) {
-    // Most of their time is waiting.
-    let next = std::sync::atomic::AtomicUsize::new(0);
+    at_once(rows, |(name, more, at, act, said)| trial(name, more, &[Fault(*at, *act)], said));
+}
+
+/// Eight at a time: most of their time is waiting.
+fn at_once<T: Sync>(rows: &[T], run: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..8)
-            .map(|_| {
-                scope.spawn(|| {
-                    while let Some((name, more, at, act, said)) = rows.get(next.fetch_add(1, Ordering::SeqCst)) {
-                        trial(name, more, Fault { at: *at, act: *act, times: 1 }, said);
-                    }
-                })
-            })
-            .collect();
+        let worker = || {
+            while let Some(row) = rows.get(next.fetch_add(1, Ordering::SeqCst)) {
+                run(row);
+            }
+        };
+        let workers: Vec<_> = (0..8).map(|_| scope.spawn(worker)).collect();
         let failed = workers.into_iter().filter_map(|worker| worker.join().err()).count();
         assert_eq!(failed, 0, "see above");
     });
@@ -294,8 +297,7 @@ fn a_connection_that_ends_while_the_application_has_the_message_repeats_nothing(
         let mut client = server.client();
         fill(&mut client);
         let before = client.list("INBOX");
-        let never = Fault { at: Command("NEVER"), act: Cut(0), times: 0 };
-        let proxy = Proxy::start(server.imap(), never);
+        let proxy = Proxy::start(server.imap(), &[]);
         let (scissors, was_cut) = (proxy.scissors(), Arc::new(AtomicBool::new(false)));
         let cut = was_cut.clone();
         let trial = Trial::new(proxy.port(), more, move || {
@@ -307,4 +309,120 @@ fn a_connection_that_ends_while_the_application_has_the_message_repeats_nothing(
         assert!(was_cut.load(Ordering::SeqCst) && log.contains("event=disconnect"), "{log}");
         trial.check("the application has it", more, &before, &mut client, &log);
     }
+}
+
+/// Two faults, one after the other.
+#[needs(dovecot_imap, root)]
+#[test]
+fn what_breaks_twice_costs_no_message_either() {
+    const NEW_NUMBERS: Fault = Fault(Response("SELECT", "UIDVALIDITY"), Instead("* OK [UIDVALIDITY 7] UIDs valid\r\n"));
+    let nothing_found = |text| Fault(Response("UID SEARCH", "* SEARCH"), Instead(text));
+    let cut = |at| Fault(at, Cut(0));
+    type Rows<'r> = &'r [(&'r str, &'r str, &'r [Fault], &'r str)];
+    let rows: Rows<'_> = &[
+        ("cut in the first fetch, and in the next", KEEP, &[cut(FETCHED), cut(FETCHED)], "cause=closed"),
+        ("cut, then a BYE", DELETE, &[cut(FETCHED), Fault(GREETING, InsteadAndCut("* BYE x\r\n"))], "cause=bye"),
+        ("the mark is lost twice", KEEP, &[cut(Response("UID STORE", "")), cut(Command("UID STORE"))], "cause=closed"),
+        ("new numbers after a cut in the fetch", KEEP, &[cut(FETCHED), NEW_NUMBERS], "event=epoch"),
+        ("new numbers before the marks are set", KEEP, &[cut(Command("UID STORE")), NEW_NUMBERS], "event=epoch"),
+        ("new numbers before the marks are known", KEEP, &[cut(Response("UID STORE", "")), NEW_NUMBERS], "event=epoch"),
+        ("new numbers before messages go", MOVE, &[cut(Command("UID MOVE")), NEW_NUMBERS], "event=epoch"),
+        ("new numbers for one connection", DELETE, &[NEW_NUMBERS, cut(FETCHED)], "event=epoch"),
+        ("nothing is found for once", KEEP, &[nothing_found("* SEARCH\r\n")], ""),
+        ("nothing is said to be found for once", KEEP, &[nothing_found("")], ""),
+        ("what waits is not found for once", KEEP, &[cut(FETCHED), nothing_found("* SEARCH\r\n")], ""),
+        ("what waits is found in part", DELETE, &[cut(FETCHED), nothing_found("* SEARCH 4 7\r\n")], ""),
+    ];
+    at_once(rows, |(name, more, faults, said)| trial(name, more, faults, said));
+}
+
+/// A server that is there and says nothing. Each costs a minute of waiting, which they share.
+#[needs(dovecot_imap, root)]
+#[test]
+fn a_server_that_falls_silent_is_left_and_found_again() {
+    play(&[
+        ("no greeting", KEEP, GREETING, Silence, "cause=timeout"),
+        ("no answer to the login", KEEP, LOGGED_IN, Silence, "cause=timeout"),
+        ("no answer to the search", KEEP, Response("UID SEARCH", ""), Silence, "cause=timeout"),
+        ("no message", KEEP, FETCHED, Silence, "cause=timeout"),
+        ("a message without an end", DELETE, FETCHED, Literal(5000), "cause=timeout"),
+        (
+            "a message of 4 GiB",
+            KEEP,
+            FETCHED,
+            Instead("* 1 FETCH (UID 1 FLAGS () BODY[]<0> {4294967295}\r\nFrom: x\r\n"),
+            "cause=timeout",
+        ),
+        ("no answer to the mark", KEEP, Response("UID STORE", ""), Silence, "cause=timeout"),
+        ("the answer to the mark is not complete", DELETE, STORE_ENDS, Silence, "cause=timeout"),
+    ]);
+}
+
+/// The process that serves us is stopped in the middle: the connection lives, and nothing comes.
+#[needs(dovecot_imap, root)]
+#[test]
+fn a_half_open_connection_is_left() {
+    let server = Dovecot::start();
+    let mut client = server.client();
+    let trial = Trial::new(server.imap(), "idle_timeout = \"5s\"", || ());
+    let own = server.sessions();
+    let running = trial.site.fetch();
+    running.wait_log("event=connect");
+    let session = *server.sessions().iter().find(|session| !own.contains(session)).unwrap();
+    let stop = |signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(session), signal).unwrap();
+    stop(Signal::SIGSTOP);
+    fill(&mut client);
+    running.wait_log("cause=timeout");
+    wait_for("all messages", || (trial.app.requests().len() == OURS).then_some(()));
+    wait_for("the marks", || {
+        (client.flags("INBOX").iter().filter(|(_, flags)| flags == DONE).count() == OURS).then_some(())
+    });
+    stop(Signal::SIGCONT);
+    let log = running.log();
+    running.stop();
+    trial.check("stopped", KEEP, &as_filled(&server), &mut client, &log);
+}
+
+/// What `fill` makes, in the mailbox of another user.
+fn as_filled(server: &Dovecot) -> Vec<Listed> {
+    let mut other = Imap::log_in(server.imap(), "ann", PASSWORD);
+    fill(&mut other);
+    other.list("INBOX")
+}
+
+#[needs(dovecot_imap, root)]
+#[test]
+fn idling_may_break_in_every_way() {
+    let idles = Response("IDLE", "EXISTS");
+    let rows: &[Row] = &[
+        ("BYE", KEEP, idles, InsteadAndCut("* BYE Disconnected for inactivity\r\n"), "cause=bye"),
+        ("BYE, and the connection stays", DELETE, idles, Instead("* BYE Disconnected\r\n"), "cause=bye"),
+        ("cut", KEEP, idles, Cut(0), "cause=closed"),
+        ("cut in the news", MOVE, idles, Cut(5), "cause=closed"),
+        ("garbage", KEEP, idles, Instead("\0\u{1}x\r\n"), "cause=malformed"),
+        ("nothing is told", KEEP, idles, Instead(""), "event=connect"),
+        ("nothing is told any more", KEEP, idles, Silence, "cause=timeout"),
+        ("news before it is accepted", DELETE, Response("IDLE", "+ "), Before("* 1 EXISTS\r\n"), "event=connect"),
+        ("not known", KEEP, Command("IDLE"), Replace("IDLE", "XIDLE"), "event=connect"),
+        ("its end is not answered", KEEP, Response("DONE", " OK "), Silence, "cause=timeout"),
+        ("its end is cut", DELETE, Response("DONE", " OK "), Cut(0), "cause=closed"),
+    ];
+    at_once(rows, |(name, more, at, act, said)| {
+        let server = Dovecot::start();
+        let mut client = server.client();
+        let proxy = Proxy::start(server.imap(), &[Fault(*at, *act)]);
+        let patience = "idle_timeout = \"5s\"\npoll_interval = \"1s\"";
+        let trial = Trial::new(proxy.port(), &format!("{patience}\n{more}"), || ());
+        let running = trial.site.fetch();
+        running.wait_log("event=connect");
+        fill(&mut client);
+        wait_for(&format!("{name}: all messages"), || (trial.app.requests().len() >= OURS).then_some(()));
+        running.wait_log(said);
+        wait_for(&format!("{name}: the fault"), || (proxy.played() == 1).then_some(()));
+        let log = running.log();
+        running.stop();
+        // What was being told when it stopped.
+        trial.read_on();
+        trial.check(name, more, &as_filled(&server), &mut client, &log);
+    });
 }

@@ -66,6 +66,13 @@ impl<A: OpenMailbox, B: OpenMailbox> OpenMailbox for Either<A, B> {
         }
     }
 
+    async fn still_there(&mut self, missing: &Numbers) -> Result<Numbers, Failure> {
+        match self {
+            Self::A(a) => a.still_there(missing).await,
+            Self::B(b) => b.still_there(missing).await,
+        }
+    }
+
     async fn fetch(&mut self, number: Number, room: &Room) -> Result<Got, Failure> {
         match self {
             Self::A(a) => a.fetch(number, room).await,

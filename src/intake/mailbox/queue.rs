@@ -110,15 +110,16 @@ impl Queue {
         self.pending.insert(known.number, pending);
     }
 
+    /// What waits, and a search from `from` on did not find.
+    pub fn missing(&self, from: Number, found: &BTreeSet<Number>) -> BTreeSet<Number> {
+        let waits = self.pending.range(from..).filter(|(_, pending)| pending.due.is_some());
+        waits.map(|(number, _)| *number).filter(|number| !found.contains(number)).collect()
+    }
+
     /// What is in the mailbox now, from `from` on. What is not there any more, and not under way, is given back: nobody can
     /// do anything with it.
     pub fn found(&mut self, from: Number, found: &BTreeSet<Number>, now: Instant) -> Vec<Number> {
-        let gone: Vec<_> = self
-            .pending
-            .range(from..)
-            .filter(|(number, pending)| pending.due.is_some() && !found.contains(number))
-            .map(|(number, _)| *number)
-            .collect();
+        let gone: Vec<_> = self.missing(from, found).into_iter().collect();
         gone.iter().for_each(|&number| self.finish(number));
         for &number in found {
             let is_done = self.done.contains(&number) || self.low.is_some_and(|low| number < low);

@@ -119,6 +119,10 @@ pub trait OpenMailbox: Send {
     /// Looks for messages.
     fn find(&mut self, wanted: Wanted) -> impl Future<Output = Result<Numbers, Failure>> + Send;
 
+    /// Which of these, that a search did not find, are to be read all the same. A search may be incomplete, and what is taken
+    /// for gone is never looked for again.
+    fn still_there(&mut self, missing: &Numbers) -> impl Future<Output = Result<Numbers, Failure>> + Send;
+
     /// Fetches one message. Nothing in the mailbox changes.
     fn fetch(&mut self, number: Number, room: &Room) -> impl Future<Output = Result<Got, Failure>> + Send;
 

@@ -1,9 +1,9 @@
-//! What stands between a client and its server, and plays one fault: at a response of the server, at a command of the client.
-//! Everything else goes through as it is.
+//! What stands between a client and its server, and plays faults one after the other: at a response of the server, at a
+//! command of the client. Everything else goes through as it is.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Where a fault is played.
@@ -34,13 +34,9 @@ pub enum Act {
     Literal(i64),
 }
 
-/// A fault, and how often it is played.
+/// One fault.
 #[derive(Clone, Copy, Debug)]
-pub struct Fault {
-    pub at: At,
-    pub act: Act,
-    pub times: usize,
-}
+pub struct Fault(pub At, pub Act);
 
 /// The proxy.
 pub struct Proxy {
@@ -50,21 +46,21 @@ pub struct Proxy {
 
 struct Shared {
     server: u16,
-    fault: Fault,
-    played: AtomicUsize,
+    faults: Vec<Fault>,
+    played: Mutex<usize>,
     connections: Mutex<Vec<TcpStream>>,
     is_over: AtomicBool,
 }
 
 impl Proxy {
-    /// In front of a port of this host.
-    pub fn start(server: u16, fault: Fault) -> Self {
+    /// In front of a port of this host. Each fault is played once, and not before the one before it.
+    pub fn start(server: u16, faults: &[Fault]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             server,
-            fault,
-            played: AtomicUsize::new(0),
+            faults: faults.to_vec(),
+            played: Mutex::default(),
             connections: Mutex::default(),
             is_over: AtomicBool::new(false),
         });
@@ -84,14 +80,9 @@ impl Proxy {
         self.port
     }
 
-    /// How often the fault was played.
+    /// How many faults were played.
     pub fn played(&self) -> usize {
-        self.shared.played.load(Ordering::SeqCst)
-    }
-
-    /// Ends every connection.
-    pub fn cut(&self) {
-        self.shared.cut();
+        *self.shared.played.lock().unwrap()
     }
 
     /// What ends every connection, for another thread.
@@ -105,7 +96,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(("127.0.0.1", self.port));
-        self.cut();
+        self.shared.cut();
     }
 }
 
@@ -116,10 +107,12 @@ impl Shared {
         }
     }
 
-    /// Whether the fault is played here: it counts.
-    fn plays(&self, is_here: bool) -> bool {
-        let play = |played: usize| (played < self.fault.times).then_some(played + 1);
-        is_here && self.played.fetch_update(Ordering::SeqCst, Ordering::SeqCst, play).is_ok()
+    /// What is played here: it counts.
+    fn plays(&self, is_here: impl Fn(At) -> bool) -> Option<Act> {
+        let mut played = self.played.lock().unwrap();
+        let Fault(_, act) = self.faults.get(*played).filter(|Fault(at, _)| is_here(*at))?;
+        *played += 1;
+        Some(*act)
     }
 }
 
@@ -148,13 +141,13 @@ fn end(one: &TcpStream, other: &TcpStream) {
 fn responses(shared: &Shared, mut from: BufReader<TcpStream>, mut to: TcpStream, running: &Running) {
     while let Some(response) = whole(&mut from) {
         let (tag, command) = running.lock().unwrap().clone();
-        let is_here = match shared.fault.at {
+        let is_here = |at| match at {
             At::Response("", text) => command.is_empty() && has(&response, text),
             At::Response(during, text) => command.contains(during) && has(&response, text),
             At::Command(_) => false,
         };
-        let goes = if shared.plays(is_here) {
-            match play(shared.fault.act, &response, &tag) {
+        let goes = if let Some(act) = shared.plays(is_here) {
+            match play(act, &response, &tag) {
                 Played::Goes(octets) => to.write_all(&octets).is_ok(),
                 Played::Ends(octets) => {
                     let _ = to.write_all(&octets);
@@ -185,9 +178,9 @@ fn commands(shared: &Shared, mut from: BufReader<TcpStream>, mut to: TcpStream, 
         } else if text.trim_end() == "DONE" {
             running.lock().unwrap().1 = "DONE".to_owned();
         }
-        let is_here = matches!(shared.fault.at, At::Command(what) if text.contains(what));
-        let goes = if shared.plays(is_here) {
-            match play(shared.fault.act, &line, "") {
+        let is_here = |at| matches!(at, At::Command(what) if text.contains(what));
+        let goes = if let Some(act) = shared.plays(is_here) {
+            match play(act, &line, "") {
                 Played::Goes(octets) => to.write_all(&octets).is_ok(),
                 Played::Ends(octets) => {
                     let _ = to.write_all(&octets);

@@ -24,6 +24,9 @@ use crate::mail::{Content, ContentBuilder, Item};
 /// Octets of one FETCH. A longer message comes in so many pieces, so that little of it is in memory twice.
 const PIECE: u32 = 1024 * 1024;
 
+/// Messages that are asked for in one command: its line stays short.
+const AT_ONCE: usize = 200;
+
 /// What a response may be longer than a piece, or than a whole message where a server does not give pieces.
 const RESPONSE_ROOM: u64 = 1024 * 1024;
 
@@ -218,6 +221,23 @@ impl OpenMailbox for ImapFolder {
                 Err(Failure::new(Cause::Refused, format!("the server refuses to search: {}", refusal.text)))
             }
         }
+    }
+
+    async fn still_there(&mut self, missing: &Numbers) -> Result<Numbers, Failure> {
+        let mut there = Numbers::new();
+        let numbers: Vec<_> = missing.iter().copied().collect();
+        for some in numbers.chunks(AT_ONCE) {
+            match self.connection.ask(&Request::Flags(some.iter().copied().collect())).await? {
+                Ok(Answer::Flags(list)) => {
+                    there.extend(list.iter().filter(|(_, flags)| !flags.deleted && !flags.done).map(|(uid, _)| *uid));
+                }
+                Ok(_) => {}
+                Err(Refusal { failure: Some(failure), .. }) => return Err(failure),
+                // It does not say: the fetch will tell.
+                Err(_) => there.extend(some),
+            }
+        }
+        Ok(there)
     }
 
     async fn fetch(&mut self, number: Number, room: &Room) -> Result<Got, Failure> {

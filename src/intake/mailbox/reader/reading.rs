@@ -111,7 +111,11 @@ impl<S: Source> Run<S> {
     pub(super) async fn search(&mut self, open: &mut S::Open) -> Result<(), Failure> {
         let Some(position) = &mut self.position else { return Ok(()) };
         let from = position.search_from();
-        let found = open.find(Wanted::From(from)).await?;
+        let mut found = open.find(Wanted::From(from)).await?;
+        let missing = position.queue.missing(from, &found);
+        if !missing.is_empty() {
+            found.extend(open.still_there(&missing).await?);
+        }
         let gone = position.queue.found(from, &found, Instant::now().into_std());
         let validity = position.validity;
         if !gone.is_empty() {
