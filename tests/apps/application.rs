@@ -67,7 +67,8 @@ impl Application {
 
     fn start_again_with(&mut self, before: &str) {
         let address = format!("127.0.0.1:{}", self.port);
-        // One thread: while SQLite waits for a lock, its Ruby driver lets no other thread go on to give the lock up.
+        // One thread, and one process: while SQLite waits for a lock, its Ruby driver lets no other thread go on to give the lock up,
+        // and two of Request Tracker wait for each other for the better part of a minute.
         let program = match self.kind {
             Kind::ActionMailbox => {
                 format!(
@@ -79,7 +80,7 @@ impl Application {
                  exec puma -t 1:1 -e production -b tcp://{address} config.ru"
             ),
             Kind::RequestTracker => {
-                format!("exec starman --workers 2 --listen {address} /usr/share/request-tracker5/libexec/rt-server")
+                format!("exec starman --workers 1 --listen {address} /usr/share/request-tracker5/libexec/rt-server")
             }
         };
         let log = File::options().create(true).append(true).open(self.log_file()).unwrap();

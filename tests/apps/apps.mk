@@ -10,8 +10,13 @@ test-apps:
 	tests/apps/root $(APPS_ROOT)
 	MAILHATCH_APPS_ROOT=$(APPS_ROOT) $(CARGO) test --locked --features crash-points --test apps -- --ignored --nocapture --test-threads=2 --skip speed
 
+# BINARY is what is measured, a release if it is not set.
 bench-apps:
 	tests/setup.sh
 	tests/apps/root $(APPS_ROOT)
-	MAILHATCH_APPS_ROOT=$(APPS_ROOT) MAILHATCH_BENCH_OUT=docs/performance-applications.md \
+ifndef BINARY
+	$(CARGO) build --locked --release
+endif
+	MAILHATCH_APPS_ROOT=$(APPS_ROOT) MAILHATCH_BENCH_BINARY=$(abspath $(or $(BINARY),target/release/mailhatch)) \
+	    MAILHATCH_BENCH_OUT=docs/performance-applications.md \
 	    $(CARGO) test --locked --features crash-points --test apps -- --ignored --nocapture speed

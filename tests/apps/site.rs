@@ -61,6 +61,11 @@ impl Tracker {
     /// The same with this application, and the secret that mailhatch has.
     pub fn around(application: Application, secret: &str) -> Self {
         let mut site = Site::unwired(Variant::Lmtp);
+        if let Some(binary) = std::env::var_os("MAILHATCH_BENCH_BINARY") {
+            // What is there is a hard link.
+            fs::remove_file(site.program()).unwrap();
+            fs::copy(binary, site.program()).unwrap();
+        }
         site.wire(&site.program());
         site.postfix.start();
         let tracker = Self { site, application };
@@ -78,7 +83,8 @@ impl Tracker {
         chown(&path, USER);
     }
 
-    /// The configuration: an address with the key in it, a plain one, and one that leads nowhere.
+    /// The configuration: an address with the key in it, a plain one, and one that leads nowhere. The applications here take one
+    /// mail at once; sixteen would wait in there longer than `timeout` on a busy machine, and arrive twice.
     pub fn configuration(&self) -> String {
         let (kind, dir) = (self.application.kind, self.site.directory());
         let more = match kind {
@@ -97,7 +103,7 @@ impl Tracker {
         let mut text = format!(
             "hostname = \"mx.example.com\"\nstate_dir = \"{dir}/state\"\n[listen]\nlmtp = [\"unix:{dir}/run/lmtp.sock\"]\n\
              [auth]\nmethod = \"off\"\n[notice]\nenabled = false\n[log]\nto = \"stderr\"\n\
-             [[app]]\nname = \"tracker\"\nkind = \"{}\"\nurl = \"{}\"\n{more}\n",
+             [[app]]\nname = \"tracker\"\nkind = \"{}\"\nurl = \"{}\"\nconcurrency = 4\n{more}\n",
             kind.name(),
             self.application.url(),
             dir = dir.display(),
