@@ -1,17 +1,9 @@
-//! `mailhatch credential` with the real `systemd-creds`, in a mount namespace: `/run` is in memory there, and what is written
-//! to `/etc` and `/var/lib/systemd` is the test's own.
+//! `mailhatch credential` with the real `systemd-creds`, on a host of the test's own.
 
-use std::path::Path;
-use std::process::{Command, Output};
-
-use tempfile::TempDir;
-
+use crate::support::credential_host::{CALLS, Host, SECRET, said, traced};
 use crate::support::needs;
-use crate::support::place::{MAILHATCH, Place};
+use crate::support::place::MAILHATCH;
 use crate::support::process::{run, run_with_input};
-
-/// What must be found nowhere.
-const SECRET: &str = "correct-horse-battery";
 
 /// An application whose secret is a credential.
 const CONFIG: &str = r#"
@@ -31,70 +23,10 @@ app = "tickets"
 /// The secret of a webhook: it is one only with a credential, which is TOML.
 const WEBHOOK_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-/// A host of its own: what a command leaves in `/etc` is there for the next.
-struct Host {
-    place: Place,
-    /// On a disk: systemd-creds takes no key of a host that is in memory.
-    disk: TempDir,
-}
-
-impl Host {
-    fn new() -> Self {
-        let disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        for directory in ["upper", "work", "systemd", "run"] {
-            std::fs::create_dir(disk.path().join(directory)).unwrap();
-        }
-        Self { place: Place::new(CONFIG), disk }
-    }
-
-    /// A command on this host; `$host` is its directory on the disk.
-    fn command(&self, program: &[&str]) -> Command {
-        let script = r#"set -e
-            mount -t tmpfs none /run
-            mount -t overlay overlay -o "lowerdir=/etc,upperdir=$host/upper,workdir=$host/work" /etc
-            mount --bind "$host/systemd" /var/lib/systemd
-            exec "$@""#;
-        let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", script, "sh"]).args(program);
-        command.env("host", self.disk.path()).env("EDITOR", "true");
-        command
-    }
-
-    fn mailhatch(&self, arguments: &[&str]) -> Command {
-        let config = self.place.config();
-        self.command(&[&[MAILHATCH, "--config", config.to_str().unwrap()], arguments].concat())
-    }
-
-    /// `credential edit` with an editor that is a line of shell: `$1` is the file.
-    fn edit(&self, name: &str, editor: &str) -> Output {
-        let script = format!("sh -c '{editor}' sh");
-        run(self.mailhatch(&["credential", "edit", name]).env("EDITOR", script))
-    }
-
-    /// A credential with a user and a password.
-    fn set(&self, name: &str, toml: &str) -> String {
-        said(run_with_input(&mut self.mailhatch(&["credential", "set", name]), toml.as_bytes()), true)
-    }
-
-    /// A file below `/etc` that is not the real host's.
-    fn etc(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(self.disk.path().join("upper").join(path)).ok()
-    }
-}
-
-/// What a command printed; its exit status must be as expected.
-#[track_caller]
-fn said(output: Output, success: bool) -> String {
-    let text = String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned();
-    assert_eq!(output.status.success(), success, "{text}");
-    assert!(!text.contains(SECRET), "a secret was printed: {text}");
-    text
-}
-
 #[needs(root, mounts, systemd_creds)]
 #[test]
 fn a_credential_is_made_shown_listed_changed_and_removed() {
-    let host = Host::new();
+    let host = Host::new(CONFIG);
     let toml = format!("user = \"incoming@example.com\"\npassword = \"{SECRET}\"\n");
     let text = host.set("gitlab", &toml);
     assert!(text.contains("/etc/credstore.encrypted/mailhatch.gitlab holds user, password"), "{text}");
@@ -132,7 +64,7 @@ fn a_credential_is_made_shown_listed_changed_and_removed() {
 #[needs(root, mounts, systemd_creds)]
 #[test]
 fn what_cannot_be_a_credential_changes_nothing() {
-    let host = Host::new();
+    let host = Host::new(CONFIG);
     host.set("gitlab", &format!("password = \"{SECRET}\""));
     let before = host.etc("credstore.encrypted/mailhatch.gitlab");
     let edits: &[(&str, &str, &str)] = &[
@@ -159,7 +91,7 @@ fn what_cannot_be_a_credential_changes_nothing() {
 #[needs(root, mounts, systemd_creds)]
 #[test]
 fn no_plain_text_is_written_where_run_is_on_a_disk() {
-    let host = Host::new();
+    let host = Host::new(CONFIG);
     host.set("gitlab", &format!("password = \"{SECRET}\""));
     let script = "mount --bind $host/run /run; exec \"$@\"";
     let config = host.place.config();
@@ -171,22 +103,10 @@ fn no_plain_text_is_written_where_run_is_on_a_disk() {
     assert_eq!(std::fs::read_dir(host.disk.path().join("run")).unwrap().count(), 0);
 }
 
-/// Every line of strace in which the secret stands.
-fn traced(trace: &Path) -> Vec<String> {
-    let text = std::fs::read(trace).unwrap();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    assert!(text.contains("execve("), "strace traced nothing: {text}");
-    text.lines().filter(|line| line.contains(SECRET)).map(str::to_owned).collect()
-}
-
-/// What a program can give bytes away with, and with what it is started.
-const CALLS: &str = "--trace=execve,execveat,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,sendmmsg,splice,vmsplice,\
-                     sendfile,copy_file_range,symlink,symlinkat,rename,renameat,renameat2,openat,open,mkdir,mkdirat";
-
 #[needs(root, mounts, strace, systemd_creds)]
 #[test]
 fn plain_text_reaches_memory_and_pipes_alone() {
-    let host = Host::new();
+    let host = Host::new(CONFIG);
     host.set("gitlab", "password = \"first\"");
     let trace = host.place.path().join("trace");
     let config = host.place.config();
@@ -214,7 +134,7 @@ fn plain_text_reaches_memory_and_pipes_alone() {
     std::fs::write(&script, format!("#!/bin/sh\nsed -i -f {} \"$1\"\ncp \"$1\" ~/.viminfo\n", sed.display())).unwrap();
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     said(run(host.command(&command).env("EDITOR", &script)), true);
-    let lines = traced(&trace);
+    let lines = traced(&trace, SECRET);
     // The test's own script for sed is read, not written, by what is traced.
     let is_in_memory = |line: &String| {
         let descriptor = line.split_once('<').map_or("", |(_, rest)| rest);
@@ -234,7 +154,7 @@ fn plain_text_reaches_memory_and_pipes_alone() {
 #[needs(root, mounts, systemd_creds)]
 #[test]
 fn an_application_takes_its_secret_from_a_credential() {
-    let host = Host::new();
+    let host = Host::new(CONFIG);
     let explain = |host: &Host| {
         let message = b"From: jane@example.org\r\nTo: support+key@example.com\r\n\r\nHello\r\n";
         run_with_input(&mut host.mailhatch(&["explain", "--recipient=support+key@example.com", "-"]), message)
@@ -269,7 +189,7 @@ fn an_application_takes_its_secret_from_a_credential() {
 #[needs(root, mounts, python3, systemd_creds)]
 #[test]
 fn nothing_that_is_typed_is_shown() {
-    let host = Host::new();
+    let host = Host::new(CONFIG);
     let at_terminal = |lines: &[&str]| {
         let config = host.place.config();
         let terminal = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/terminal.py");

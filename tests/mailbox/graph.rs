@@ -1,10 +1,10 @@
 //! `mailhatch fetch` with a mailbox of Microsoft Graph: a strict server after its documentation.
 
-use crate::servers::graph::{Graph, MAILBOX, refused};
+use crate::servers::graph::{CLIENT, Graph, MAILBOX, SECRET, TENANT, refused};
 use crate::servers::wait_for;
 use crate::site::{Site, address, key, message};
-use crate::support::config::{BASE, SPOOL};
-use crate::support::http_server::Reply;
+use crate::support::config::{BASE, GITLAB_SECRET, SPOOL};
+use crate::support::http_server::{HttpServer, Reply};
 use crate::support::needs;
 
 fn site(server: &Graph, more: &str) -> Site {
@@ -278,6 +278,40 @@ fn a_mark_that_is_not_shown_is_no_mark() {
     site.once().expect(0);
     assert!(server.state().messages.iter().all(|kept| kept.is_read));
     assert_eq!((site.keys(), server.asked("/$value")), (keys(1..=2), 2), "marked, not fetched again");
+    server.check();
+}
+
+#[test]
+fn a_mailbox_of_mail_room_passes_check_and_is_read() {
+    let server = Graph::start();
+    fill(&server, 1..=2);
+    let gitlab = HttpServer::tcp(|_| Reply::json(200, r#"{"success":true}"#));
+    let site = server.site("");
+    let place = site.place.path().to_str().unwrap().to_owned();
+    let graph = server.server.url();
+    let mail_room = format!(
+        ":mailboxes:\n  -\n    :address: \"incoming+%{{key}}@gitlab.example.com\"\n    :email: \"{MAILBOX}\"\n    :name: \"inbox\"\n    \
+         :inbox_method: microsoft_graph\n    :inbox_options:\n      :tenant_id: {TENANT}\n      :client_id: {CLIENT}\n      \
+         :client_secret: {SECRET}\n      :poll_interval: 1\n      :azure_ad_endpoint: {graph}\n      :graph_endpoint: {graph}\n    \
+         :delete_after_delivery: true\n    :delivery_method: postback\n    :delivery_options:\n      \
+         :delivery_url: \"{}/api/v4/internal/mail_room/incoming_email\"\n      :jwt_secret_path: {place}/gitlab-secret\n",
+        gitlab.url()
+    );
+    std::fs::write(site.place.path().join("mail_room.yml"), mail_room).unwrap();
+    let imported = site.run(&["import", &format!("{place}/mail_room.yml")]).expect(0).out();
+    assert!(!imported.contains(SECRET), "{imported}");
+    // What the steps of its head say; and this server's certificate is nobody's.
+    site.place.write_secret("gitlab-secret", GITLAB_SECRET);
+    site.place.write_secret("incoming_email.client-secret", SECRET);
+    let config = imported.replace("/etc/mailhatch/", "{dir}/");
+    let config = config.replace("kind = \"graph\"", "kind = \"graph\"\nca_file = \"{dir}/ca.pem\"");
+    site.place.configure(&format!("{BASE}{config}"));
+    std::fs::create_dir(site.place.path().join("state")).unwrap();
+    let checked = site.run(&["check"]).expect(0).out();
+    assert!(checked.contains("the token is good (it has Mail.ReadWrite)"), "{checked}");
+    assert!(checked.contains("the newest message (item AAkALg00000001=)"), "{checked}");
+    site.once().expect(0);
+    assert_eq!(server.ids("deleteditems").len(), 2, "delete_after_delivery");
     server.check();
 }
 

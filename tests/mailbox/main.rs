@@ -6,6 +6,7 @@ mod check;
 mod commands;
 mod configuration;
 mod connection;
+mod credential;
 mod faults;
 mod fetch;
 mod graph;

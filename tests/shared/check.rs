@@ -1,8 +1,10 @@
 //! `mailhatch check` about the shared ledger, and the ACL of the documentation.
 
-use crate::hosts::{application, pipe, place, shared};
+use crate::hosts::{SECRET, application, config, message, pipe, place, recipient, shared};
+use crate::support::credential_host::{Host, said};
 use crate::support::needs;
 use crate::support::place::Place;
+use crate::support::process::{run, run_with_input};
 use crate::support::redis::Redis;
 
 /// The lines of `check` about the shared ledger.
@@ -62,4 +64,27 @@ fn the_acl_of_the_documentation_is_enough_and_no_more_than_is_used() {
         assert!(found.contains("failed"), "{without}: {found}");
         assert!(redis.ask(&["ACL", "SETUSER", "mailhatch", command]).starts_with("+OK"));
     }
+}
+
+#[needs(redis, root, mounts, systemd_creds)]
+#[test]
+fn the_password_of_a_store_may_be_in_a_credential() {
+    let (redis, application) = (Redis::start_with(&["--requirepass", "hush"]), application());
+    let host = Host::new(&config("mx1", &application, &format!("{}\ncredential = \"redis\"", shared(&redis))));
+    host.place.write_secret("secret", SECRET);
+    let lines = || {
+        std::fs::create_dir_all(host.place.path().join("state")).unwrap();
+        let output = run(&mut host.mailhatch(&["check"]));
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat()
+    };
+    assert!(lines().contains("the credential \"redis\" was not handed over"), "{}", lines());
+    host.set("redis", "password = \"wrong\"");
+    assert!(lines().contains("failed"), "{}", lines());
+    host.set("redis", "password = \"hush\"");
+    let found = lines();
+    assert!(found.contains("written and deleted"), "{found}");
+    let mut pipe = host.mailhatch(&["pipe", "--sender=jane@example.org", &format!("--recipient={}", recipient(1))]);
+    let said = said(run_with_input(&mut pipe, &message(1)), true);
+    assert!(said.starts_with("2.0.0 delivered"), "{said}");
+    assert_eq!(redis.keys("d").len(), 1, "the store does not know of it");
 }

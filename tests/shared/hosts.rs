@@ -13,7 +13,7 @@ use crate::support::service::Service;
 use crate::support::wait::wait_for_or;
 
 /// The secret of the application.
-const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+pub const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 pub const JANE: &str = "jane@example.org";
 

@@ -21,6 +21,7 @@
 //! | to run a program, or a child that is killed with the test | [`process`] |
 //! | mailhatch with a configuration: one command, or `serve` | [`place`], [`service`], [`config`] |
 //! | mailhatch behind a private Postfix, with a user of its own | [`site`], [`postfix`], [`submission`] |
+//! | a host with encrypted credentials | [`credential_host`] |
 //! | an LMTP client; a client for another protocol of lines | [`lmtp_client`], [`dialogue`] |
 //! | the application over HTTP, TLS or a Unix socket | [`http_server`] |
 //! | an event of a spool, or of a webhook's request, held against its schema | [`events`] |
@@ -42,6 +43,7 @@ pub mod wait;
 
 // mailhatch itself.
 pub mod config;
+pub mod credential_host;
 pub mod lmtp_client;
 pub mod place;
 pub mod service;

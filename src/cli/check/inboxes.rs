@@ -13,7 +13,7 @@ use crate::intake::mailbox::graph::GraphSource;
 use crate::intake::mailbox::imap::{Capabilities, Folder, ImapFolder, Selected};
 use crate::intake::mailbox::report::Report;
 use crate::intake::mailbox::source::{Got, Numbers, OpenMailbox, Source, Wanted};
-use crate::mail::Provider;
+use crate::mail::{Item, Provider};
 
 /// Checks all of them.
 pub(super) async fn check(config: &Config, site: &Site) -> Vec<Finding> {
@@ -208,17 +208,21 @@ async fn newest(
     else {
         return Ok(None);
     };
+    let which = match &letter.item {
+        Item::Uid { uid, .. } => format!("UID {uid}"),
+        Item::Id { id } => format!("item {id}"),
+    };
     let fetched = look::fetched(config, inbox, *letter, true)?;
     let is_believed = site.engine.believes_trace_of(&fetched);
     Ok(Some(match is_believed {
         true => Finding::ok(
             part(inbox),
-            format!("the newest message (UID {number}) has the trace fields of provider \"{name}\""),
+            format!("the newest message ({which}) has the trace fields of provider \"{name}\""),
         ),
         false => Finding::warning(
             part(inbox),
             format!(
-                "the newest message (UID {number}) does not have the trace fields of provider \"{name}\": its envelope sender is \
+                "the newest message ({which}) does not have the trace fields of provider \"{name}\": its envelope sender is \
                  unknown, and DKIM alone proves a sender; see provider in mailhatch.toml(5)"
             ),
         ),
