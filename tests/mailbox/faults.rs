@@ -1,107 +1,14 @@
 //! What can go wrong between `mailhatch fetch` and a real Dovecot, played by a proxy. Whatever it is, each message is handed
 //! over once, all of them are, and nothing of other people's mail changes: neither its octets nor its flags.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::Signal;
 
-use crate::servers::client::Listed;
-use crate::servers::{Act, At, Dovecot, Fault, Imap, PASSWORD, Proxy, wait_for};
-use crate::site::{Site, address, append, inbox, message};
-use crate::support::config::{BASE, WEBHOOK_SECRET, http_app};
-use crate::support::events;
-use crate::support::http_server::{HttpServer, Reply};
+use crate::servers::{Act, At, Dovecot, Fault, Proxy, wait_for};
 use crate::support::needs;
-
-const DONE: &str = "$MailhatchDone";
-const KEEP: &str = "";
-const DELETE: &str = "delete_after_delivery = true\nexpunge_deleted = true";
-const MOVE: &str = "move_to = \"Done\"";
-
-/// How many of the messages are ours.
-const OURS: usize = 4;
-
-/// Ours, with strangers' between them: one unread, one read, and one that somebody has deleted and not expunged.
-fn fill(client: &mut Imap) {
-    client.command("CREATE Done");
-    let stranger = |name: &str| message(&format!("{name}@example.net"), name);
-    append(client, [message(&address(1), "1"), stranger("joe")]);
-    client.append("INBOX", "\\Seen \\Flagged", None, &stranger("ann"));
-    append(client, [message(&address(2), "2"), message(&address(3), "3")]);
-    client.append("INBOX", "\\Deleted", None, &stranger("bob"));
-    append(client, [message(&address(4), "4")]);
-}
-
-fn is_ours(message: &Listed) -> bool {
-    String::from_utf8_lossy(&message.octets).contains("incoming+")
-}
-
-/// An application that counts, and a site that reads by a port.
-struct Trial {
-    app: HttpServer,
-    site: Site,
-}
-
-impl Trial {
-    fn new(port: u16, more: &str, answer: impl Fn() + Send + Sync + 'static) -> Self {
-        let app = HttpServer::tcp(move |_| {
-            answer();
-            Reply::json(200, "{}")
-        });
-        let webhook = http_app("webhook", app.url(), "");
-        let site = Site::with(&format!("{BASE}{webhook}{}", inbox(port, &format!("since = \"all\"\n{more}"))));
-        site.place.write_secret("secret", WEBHOOK_SECRET);
-        Self { app, site }
-    }
-
-    /// What the application was given: subjects by id, each as often as it came.
-    fn taken(&self) -> BTreeMap<String, Vec<String>> {
-        let mut taken = BTreeMap::<_, Vec<_>>::new();
-        for request in self.app.requests() {
-            let event = events::parse(&request.body);
-            let subject = event["data"]["message"]["subject"].as_str().unwrap().to_owned();
-            taken.entry(request.header("webhook-id").to_owned()).or_default().push(subject);
-        }
-        taken
-    }
-
-    /// Reads until all is done, as a service with a patient administrator would. Gives what was logged.
-    fn read_on(&self) -> String {
-        let mut log = String::new();
-        for _ in 0..6 {
-            let done = self.site.once();
-            log += &done.err();
-            let is_done = self.app.requests().len() >= OURS && done.exit_status() == 0;
-            if is_done && self.site.run(&["inbox", "show", "test"]).out().contains("pending 0") {
-                break;
-            }
-            self.site.run(&["inbox", "retry", "test"]);
-        }
-        log
-    }
-
-    /// Each message once, by its id; the mailbox as it should be.
-    fn check(&self, name: &str, more: &str, before: &[Listed], client: &mut Imap, log: &str) {
-        let taken = self.taken();
-        assert!(taken.values().all(|subjects| subjects.len() == 1), "{name}: twice: {taken:?}\n{log}");
-        let mut subjects: Vec<_> = taken.into_values().flatten().collect();
-        subjects.sort();
-        assert_eq!(subjects, ["1", "2", "3", "4"], "{name}: {log}");
-        let (ours, others): (Vec<_>, Vec<_>) = client.list("INBOX").into_iter().partition(is_ours);
-        let (ours_before, others_before): (Vec<_>, Vec<_>) = before.iter().cloned().partition(is_ours);
-        assert_eq!(others, others_before, "{name}: {log}");
-        let moved = client.list("Done").len();
-        if more == KEEP {
-            let expected = ours_before.into_iter().map(|message| Listed { flags: vec![DONE.to_owned()], ..message });
-            assert_eq!((ours, moved), (expected.collect(), 0), "{name}: {log}");
-        } else {
-            let expected = if more == MOVE { OURS } else { 0 };
-            assert_eq!((ours.len(), moved), (0, expected), "{name}: {log}");
-        }
-    }
-}
+use crate::trial::{DELETE, DONE, KEEP, MOVE, OURS, Trial, as_filled, at_once, fill};
 
 /// Plays faults, and reads until all is done.
 fn trial(name: &str, more: &str, faults: &[Fault], said: &str) {
@@ -122,21 +29,6 @@ type Row = (&'static str, &'static str, At, Act, &'static str);
 
 fn play(rows: &[Row]) {
     at_once(rows, |(name, more, at, act, said)| trial(name, more, &[Fault(*at, *act)], said));
-}
-
-/// Eight at a time: most of their time is waiting.
-fn at_once<T: Sync>(rows: &[T], run: impl Fn(&T) + Sync) {
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        let worker = || {
-            while let Some(row) = rows.get(next.fetch_add(1, Ordering::SeqCst)) {
-                run(row);
-            }
-        };
-        let workers: Vec<_> = (0..8).map(|_| scope.spawn(worker)).collect();
-        let failed = workers.into_iter().filter_map(|worker| worker.join().err()).count();
-        assert_eq!(failed, 0, "see above");
-    });
 }
 
 use Act::{Before, Cut, Instead, InsteadAndCut, Literal, Replace, Silence};
@@ -381,13 +273,6 @@ fn a_half_open_connection_is_left() {
     let log = running.log();
     running.stop();
     trial.check("stopped", KEEP, &as_filled(&server), &mut client, &log);
-}
-
-/// What `fill` makes, in the mailbox of another user.
-fn as_filled(server: &Dovecot) -> Vec<Listed> {
-    let mut other = Imap::log_in(server.imap(), "ann", PASSWORD);
-    fill(&mut other);
-    other.list("INBOX")
 }
 
 #[needs(dovecot_imap, root)]

@@ -12,9 +12,12 @@ mod fetch;
 mod graph;
 mod graph_campaign;
 mod graph_figures;
+mod host;
 mod identity;
+mod import;
 mod marks;
 mod oauth;
+mod octets;
 mod provider;
 #[path = "../faults/seed.rs"]
 #[allow(dead_code, reason = "each test uses its own part")]
@@ -26,4 +29,5 @@ mod site;
 mod stand_by;
 #[path = "../support/mod.rs"]
 mod support;
+mod trial;
 mod troubles;

@@ -94,10 +94,8 @@ impl Imap {
                 assert!(line.contains(" OK"), "{line}");
                 return listed;
             }
-            if !line.contains(" FETCH (") {
-                continue;
-            }
-            let size = line.trim_end().trim_end_matches('}').rsplit('{').next().unwrap().parse().unwrap();
+            // What others do meanwhile is told in between, without a literal.
+            let Some(size) = literal(&line).filter(|_| line.contains(" FETCH (")) else { continue };
             let mut octets = vec![0; size];
             self.stream.read_exact(&mut octets).unwrap();
             let rest = self.raw_line();
