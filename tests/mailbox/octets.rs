@@ -24,17 +24,18 @@ fn a_fetch_that_is_cut_anywhere_is_done_again() {
     assert!(octets > ours.len() && answer.len() == 2, "{answer:?}");
     let step = if std::env::var_os("MAILHATCH_EACH_OCTET").is_some() { 1 } else { 13 };
     let cuts = (0..octets).step_by(step).map(|cut| (ANSWER, cut));
-    let cuts: Vec<_> = cuts.chain((0..answer[1].len()).step_by(step).map(|cut| (END, cut))).collect();
+    let cuts = cuts.chain((0..answer[1].len()).step_by(step).map(|cut| (END, cut)));
+    // All folders are made before anybody reads: Dovecot may call one that it is making already existing otherwise.
+    let cuts: Vec<_> = cuts.enumerate().map(|(index, (at, cut))| (format!("cut{index}"), at, cut)).collect();
+    for (folder, ..) in &cuts {
+        client.command(&format!("CREATE {folder}"));
+        client.append(folder, "", None, &ours);
+        client.append(folder, "\\Seen", None, &other);
+    }
     println!("{} cuts in an answer of {octets} octets and its end", cuts.len());
     let client = Mutex::new(client);
-    at_once(&cuts, |&(at, cut)| {
-        let folder = format!("{}{cut}", if matches!(at, At::Response(_, "BODY[]")) { "answer" } else { "end" });
-        {
-            let mut client = client.lock().unwrap();
-            client.command(&format!("CREATE {folder}"));
-            client.append(&folder, "", None, &ours);
-            client.append(&folder, "\\Seen", None, &other);
-        }
+    at_once(&cuts, |(folder, at, cut)| {
+        let (at, cut) = (*at, *cut);
         let proxy = Proxy::start(server.imap(), &[Fault(at, Act::Cut(cut))]);
         let site = Site::new(proxy.port(), &format!("since = \"all\"\nfolder = \"{folder}\""));
         let log = site.once().expect(0).err();
@@ -43,7 +44,7 @@ fn a_fetch_that_is_cut_anywhere_is_done_again() {
         assert_eq!(spooled.len(), 1, "{folder}: {log}");
         let octets = std::fs::read(site.place.path().join("spool").join(&spooled[0]).join("message.eml")).unwrap();
         assert_eq!(octets, ours, "{folder}");
-        let listed = client.lock().unwrap().list(&folder);
+        let listed = client.lock().unwrap().list(folder);
         let expected = [(1, "$MailhatchDone", &ours), (2, "\\Seen", &other)];
         let listed: Vec<_> = listed.iter().map(|found| (found.uid, found.flags.join(" "), &found.octets)).collect();
         assert_eq!(listed, expected.map(|(uid, flags, octets)| (uid, flags.to_owned(), octets)), "{folder}");
