@@ -1,8 +1,10 @@
 //! Postfix and mailhatch for a campaign: everything that can be broken, and repaired again.
 
 use std::fs::{self, File, Permissions};
+use std::io::Write;
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -222,6 +224,29 @@ to = "stderr"
         if self.kill_service() {
             self.kills.lock().unwrap().push(Kill { at: Instant::now(), recipient: None });
         }
+    }
+
+    /// The service runs out of memory in the middle of what it does; whether it ended of it.
+    pub fn starve(&self, more: u64, time: Duration) -> bool {
+        let has_ended = self.starve_service(more, time, || self.crowd());
+        if has_ended {
+            self.kills.lock().unwrap().push(Kill { at: Instant::now(), recipient: None });
+        }
+        has_ended
+    }
+
+    /// Clients that each begin a message and never end it.
+    fn crowd(&self) -> Vec<UnixStream> {
+        let begun = format!(
+            "LHLO client.example.com\r\nMAIL FROM:<>\r\nRCPT TO:<hook+crowd@{DOMAIN}>\r\nDATA\r\n{}",
+            "words\r\n".repeat(8000)
+        );
+        let begin = |mut stream: UnixStream| {
+            stream.set_nonblocking(true).ok()?;
+            let _ = stream.write(begun.as_bytes());
+            Some(stream)
+        };
+        (0..100).filter_map(|_| UnixStream::connect(self.socket()).ok().and_then(begin)).collect()
     }
 
     fn kill_pipe(&self, (pid, recipient): &(i32, String)) {

@@ -24,6 +24,8 @@ enum Trouble {
     KillAgainAtOnce,
     /// Right after the application has acknowledged: before its answer arrives, before the record, before the reply.
     KillAtAcknowledgement,
+    /// The service has no more memory; a process of pipe has so little to do that it would not notice.
+    OutOfMemory,
     Terminate,
     Reload,
     BrokenConfiguration,
@@ -44,11 +46,13 @@ enum Trouble {
 /// How often each trouble is played for how often it was drawn.
 pub type Played = BTreeMap<String, usize>;
 
-fn system_deck() -> Vec<Trouble> {
+fn system_deck(variant: Variant) -> Vec<Trouble> {
     use Trouble::*;
     let kills = [Kill, Kill, Kill, Kill, KillAgainAtOnce, KillAgainAtOnce];
     let timed = [KillAtAcknowledgement; 5];
     let others = [
+        OutOfMemory,
+        OutOfMemory,
         FullDisk,
         LockedLedger,
         Terminate,
@@ -67,6 +71,7 @@ fn system_deck() -> Vec<Trouble> {
         PlantedLinks,
     ];
     let mut deck = [&kills[..], &timed, &others].concat();
+    deck.retain(|trouble| *trouble != OutOfMemory || variant == Variant::Lmtp);
     // To look closer at one.
     if let Some(only) = crate::from_environment::<String>("MAILHATCH_FAULTS_ONLY") {
         deck.retain(|trouble| format!("{trouble:?}") == only);
@@ -79,10 +84,10 @@ pub fn trouble_everything_else(site: &Site, application: &Application, seed: u64
     let mut random = Seed::new(seed, 2);
     let mut played = Played::new();
     loop {
-        let mut deck = system_deck();
+        let mut deck = system_deck(site.variant);
         random.shuffle(&mut deck);
         for trouble in deck {
-            if stop.load(Ordering::SeqCst) && played.values().sum::<usize>() >= system_deck().len() {
+            if stop.load(Ordering::SeqCst) && played.values().sum::<usize>() >= system_deck(site.variant).len() {
                 return played;
             }
             *played.entry(format!("{trouble:?}")).or_default() += 1;
@@ -112,6 +117,11 @@ fn cause(site: &Site, application: &Application, trouble: Trouble, random: &mut 
             site.stop_service();
             sleep(random.time(0, 500));
             site.start_service();
+        }
+        Trouble::OutOfMemory => {
+            if site.starve(random.below(256) * 1024, Duration::from_secs(4)) {
+                site.start_service();
+            }
         }
         Trouble::Reload => site.reload_service(),
         Trouble::BrokenConfiguration => mistake(site, Mistake::Broken, random),

@@ -1,25 +1,14 @@
 //! Out of memory is the end of the process, wherever it comes: what it had answered is there, and what it had not is sent again.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 use std::thread;
 
 use super::*;
 use crate::support::dialogue::{Dialogue, stuffed};
-use crate::support::process::succeed;
 
 /// Messages at once that are more than the process may take, and their size in octets.
 const LARGE: usize = 3;
 const SIZE: usize = 45 * 1024 * 1024;
-
-/// Lets the process have hardly more address space than it has now (setrlimit(2), RLIMIT_AS).
-fn starve(service: &Service) {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", service.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmSize:")).unwrap();
-    let octets = (line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() + 4096) * 1024;
-    let pid = format!("--pid={}", service.id());
-    succeed(Command::new("prlimit").args([pid, format!("--as={octets}")]));
-}
 
 fn numbered(number: usize, size: usize) -> Vec<u8> {
     let body = "some words of the text\r\n".repeat(size / 24);
@@ -37,7 +26,7 @@ fn a_process_that_runs_out_of_memory_loses_nothing_and_does_nothing_twice() {
             assert!(reply.starts_with("250 2.0.0 delivered"), "{reply}");
             small.push(mail);
         }
-        starve(&service);
+        service.starve(4 * 1024 * 1024);
         let at_once: Vec<_> = (0..LARGE).map(|more| numbered(small.len() + large.len() + more, SIZE)).collect();
         thread::scope(|scope| {
             for mail in &at_once {

@@ -1,6 +1,7 @@
 //! Child processes: each is killed with its guard, and each wait for one has an end.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -28,6 +29,34 @@ impl Process {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Lets it have hardly more memory than it has now: so many octets (setrlimit(2), RLIMIT_DATA; what malloc has reserved counts for RLIMIT_AS).
+    #[track_caller]
+    pub fn starve(&self, more: u64) {
+        let size: u64 = self.status("VmData:").parse().unwrap();
+        self.limit_memory(&(size * 1024 + more).to_string());
+    }
+
+    /// Takes that limit away.
+    #[track_caller]
+    pub fn feed(&self) {
+        self.limit_memory("unlimited");
+    }
+
+    fn limit_memory(&self, octets: &str) {
+        let [user, group] = ["Uid:", "Gid:"].map(|name| self.status(name).parse().unwrap());
+        // As itself: root may have no right to change the limits of others. The soft limit, so that it can be taken away.
+        let mut prlimit = Command::new("prlimit");
+        prlimit.args([format!("--pid={}", self.id()), format!("--data={octets}:")]);
+        succeed(prlimit.uid(user).gid(group));
+    }
+
+    /// The first value of a line of `/proc/PID/status`.
+    fn status(&self, name: &str) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_owned()
     }
 
     /// Its standard input, which must be piped. Dropped, it is closed.

@@ -57,6 +57,12 @@ impl Service {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
+    /// Lets it have so many octets of memory more than now.
+    #[track_caller]
+    pub fn starve(&self, more: u64) {
+        self.process.starve(more);
+    }
+
     /// Sends a signal by its name: `HUP`, `TERM`.
     #[track_caller]
     pub fn signal(&self, name: &str) {

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -140,6 +141,27 @@ impl Site {
     /// SIGKILL, as a crash would end the service; whether it ran.
     pub fn kill_service(&self) -> bool {
         self.service().take().is_some()
+    }
+
+    /// Lets the service have so many octets of memory more than now, for at most so long, while it gets something to do;
+    /// whether it ended of it.
+    pub fn starve_service<T>(&self, more: u64, time: Duration, something_to_do: impl FnOnce() -> T) -> bool {
+        let mut service = self.service();
+        let Some(process) = service.as_mut() else { return false };
+        if process.ended().is_some() {
+            return false;
+        }
+        process.starve(more);
+        let _until_its_end = something_to_do();
+        let limit = Instant::now() + time;
+        while process.ended().is_none() {
+            if Instant::now() > limit {
+                process.feed();
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
     }
 
     /// SIGTERM, and waits for its end, which must be a good one.
