@@ -2,6 +2,7 @@
 
 mod check;
 mod credential;
+mod demo;
 mod import;
 mod sandbox;
 mod serve;

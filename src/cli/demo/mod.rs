@@ -132,6 +132,8 @@ fn send_all(socket: &Path) -> io::Result<bool> {
 
 fn show_one_event(spool: &Path) -> io::Result<()> {
     let mut events = std::fs::read_dir(spool)?.collect::<io::Result<Vec<_>>>()?;
+    // What begins with a point is not an event: what is being written.
+    events.retain(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
     events.sort_by_key(std::fs::DirEntry::file_name);
     say(format_args!("\nThe spool has {} events; one of them, event.json:\n", events.len()));
     for event in events {
