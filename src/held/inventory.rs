@@ -97,7 +97,7 @@ impl Totals {
 impl Surveyed {
     /// Whether it goes where there is no room.
     pub(super) fn may_be_pushed_out(&self) -> bool {
-        self.record.as_ref().is_some_and(|record| may_be_pushed_out(&record.verdict))
+        is_evictable(self.record.as_ref())
     }
 }
 
@@ -109,6 +109,11 @@ pub(super) fn size_beside_body(record: u64) -> u64 {
 /// What a file takes.
 pub(super) fn blocks(octets: u64) -> u64 {
     octets.next_multiple_of(BLOCK)
+}
+
+/// Whether a copy may be pushed out, by its record; one that cannot be read says nothing, so it stays.
+fn is_evictable(record: Option<&HeldRecord>) -> bool {
+    record.is_some_and(|record| may_be_pushed_out(&record.verdict))
 }
 
 /// What may be pushed out when there is no room: what nobody waits for.
@@ -270,7 +275,7 @@ impl<'s> Inventory<'s> {
             }
             let record = read_record_in(&copy).ok();
             totals.copies += 1;
-            if record.as_ref().is_some_and(|record| may_be_pushed_out(&record.verdict)) {
+            if is_evictable(record.as_ref()) {
                 totals.evictable += octets;
             }
             let Some(id) = id else { continue };

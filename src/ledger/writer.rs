@@ -219,7 +219,10 @@ impl Writer {
             self.context.in_flight.begin_batch();
             let mut batch = Batch::default();
             // An in-flight lock that a command has taken is its own: it is not prepared again.
-            *(if self.is_behind { &mut batch.recording } else { &mut batch.passing }) = prepared;
+            match self.is_behind {
+                true => batch.recording = prepared,
+                false => batch.passing = prepared,
+            }
             let asked: Vec<_> = std::iter::from_fn(|| first.take().or_else(&mut *more)).take(BATCH).collect();
             // Who is alone shows for himself that the ledger can be written.
             let is_shown = asked.len() > 1 && self.written.is_some_and(|written| written.elapsed() < SHOWN);

@@ -68,6 +68,7 @@ pub(super) fn run(path: &Path, options: &Options) -> u8 {
 
 /// True if all went well.
 async fn fetch(service: Arc<ReloadableEngine>, path: PathBuf, asked: Vec<String>, once: bool) -> io::Result<bool> {
+    // First, as in `serve`: a reload that comes at once must not end it.
     let mut hangup = signal(SignalKind::hangup())?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     become_unprivileged(&service)?;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::imported::{Origin, Section};
+use super::imported::{Origin, Section, Value};
 use super::toml_string::quoted;
 use crate::config::Config;
 
@@ -62,9 +62,8 @@ pub(super) fn inbox(origin: Origin, section: &Section) -> Result<Inbox, String> 
     let user =
         section.text("user").or_else(|| section.text("email")).ok_or("the file names no user that can be read")?;
     let mut notes = Vec::new();
-    let is_true = |key: &str, default: bool| section.value(key).map_or(default, super::imported::Value::is_true);
     let ssl = match section.text("ssl") {
-        None | Some("true" | "false") => is_true("ssl", defaults.ssl),
+        None | Some("true" | "false") => is_true(section, "ssl", defaults.ssl),
         Some(_) => {
             notes.push(format!(
                 "inbox {name}: certificates are always verified; one of your own authority goes into ca_file"
@@ -72,7 +71,7 @@ pub(super) fn inbox(origin: Origin, section: &Section) -> Result<Inbox, String> 
             true
         }
     };
-    let start_tls = is_true("start_tls", false) && !ssl;
+    let start_tls = is_true(section, "start_tls", false) && !ssl;
     let is_local = matches!(host, "localhost" | "127.0.0.1" | "::1");
     let goes_plain = !ssl && !start_tls && !is_local;
     if goes_plain {
@@ -88,19 +87,11 @@ pub(super) fn inbox(origin: Origin, section: &Section) -> Result<Inbox, String> 
         let _ = writeln!(text, "start_tls = true");
     }
     let _ = writeln!(text, "user = {}\npassword_file = {}", quoted(user), quoted(&password_file));
-    let folder = ["mailbox", "mailbox_name", "name"].into_iter().find_map(|key| section.text(key)).unwrap_or("INBOX");
-    if !folder.eq_ignore_ascii_case("inbox") {
-        let _ = writeln!(text, "folder = {}", quoted(folder));
-    }
+    write_folder(&mut text, section);
     let _ = writeln!(text, "idle_timeout = \"{}s\"", idle_timeout(section, &defaults, &mut notes));
     let (since, comment) = since(section, &mut notes);
     let _ = writeln!(text, "since = \"{since}\"{comment}");
-    let _ = writeln!(
-        text,
-        "delete_after_delivery = {}\nexpunge_deleted = {}",
-        is_true("delete_after_delivery", defaults.delete_after_delivery),
-        is_true("expunge_deleted", false)
-    );
+    write_deletion(&mut text, section, defaults.delete_after_delivery);
     check(&text)?;
     Ok(Inbox { text, notes, secret: "the password of the mailbox", secret_file: password_file })
 }
@@ -112,7 +103,6 @@ fn graph(defaults: &Defaults, section: &Section) -> Result<Inbox, String> {
     let needed = |key: &str| option(key).ok_or(format!("its inbox_options name no {key} that can be read"));
     let user =
         section.text("user").or_else(|| section.text("email")).ok_or("the file names no user that can be read")?;
-    let is_true = |key: &str, default: bool| section.value(key).map_or(default, super::imported::Value::is_true);
     let secret_file = format!("/etc/mailhatch/{name}.client-secret");
     let mut text = format!("\n[[inbox]]\nname = {}\nkind = \"graph\"\nuser = {}\n", quoted(name), quoted(user));
     let (tenant, client) = (quoted(needed("tenant_id")?), quoted(needed("client_id")?));
@@ -122,23 +112,37 @@ fn graph(defaults: &Defaults, section: &Section) -> Result<Inbox, String> {
             let _ = writeln!(text, "{key} = {}", quoted(endpoint));
         }
     }
-    let folder = ["mailbox", "mailbox_name", "name"].into_iter().find_map(|key| section.text(key)).unwrap_or("INBOX");
-    if !folder.eq_ignore_ascii_case("inbox") {
-        let _ = writeln!(text, "folder = {}", quoted(folder));
-    }
+    write_folder(&mut text, section);
     let mut notes = Vec::new();
     let (since, comment) = since(section, &mut notes);
     // mail_room 0.11: microsoft_graph/connection.rb
     let poll = option("poll_interval").and_then(|text| text.parse::<u64>().ok()).unwrap_or(60).max(1);
     let _ = writeln!(text, "poll_interval = \"{poll}s\"\nsince = \"{since}\"{comment}");
+    write_deletion(&mut text, section, defaults.delete_after_delivery);
+    check(&text)?;
+    Ok(Inbox { text, notes, secret: "the client secret of the application", secret_file })
+}
+
+/// The folder, where it is not the inbox itself.
+fn write_folder(text: &mut String, section: &Section) {
+    let folder = ["mailbox", "mailbox_name", "name"].into_iter().find_map(|key| section.text(key)).unwrap_or("INBOX");
+    if !folder.eq_ignore_ascii_case("inbox") {
+        let _ = writeln!(text, "folder = {}", quoted(folder));
+    }
+}
+
+/// What becomes of a message that is done.
+fn write_deletion(text: &mut String, section: &Section, deletes: bool) {
     let _ = writeln!(
         text,
         "delete_after_delivery = {}\nexpunge_deleted = {}",
-        is_true("delete_after_delivery", defaults.delete_after_delivery),
-        is_true("expunge_deleted", false)
+        is_true(section, "delete_after_delivery", deletes),
+        is_true(section, "expunge_deleted", false)
     );
-    check(&text)?;
-    Ok(Inbox { text, notes, secret: "the client secret of the application", secret_file })
+}
+
+fn is_true(section: &Section, key: &str, default: bool) -> bool {
+    section.value(key).map_or(default, Value::is_true)
 }
 
 /// Whether mailhatch takes what was written.
