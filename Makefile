@@ -8,6 +8,7 @@ help:
 	@echo "make demo    the main job with nothing set up"
 	@echo "make test    all tests, with a real Postfix"
 	@echo "make test-apps  real applications (Redmine, Request Tracker, Action Mailbox) behind a real Postfix"
+	@echo "make test-imap-servers  mailhatch fetch with Courier and Cyrus"
 	@echo "make test-extending  follows docs/extending.md in a copy of the source"
 	@echo "make lint    fmt, clippy, rustdoc, cargo deny"
 	@echo "make bench   what a message costs, beside the floor and the peers"
@@ -46,6 +47,7 @@ include packaging/packaging.mk
 include tests/apps/apps.mk
 include tests/event/event.mk
 include tests/faults/faults.mk
+include tests/mailbox/imap-servers/imap-servers.mk
 include tests/memory/memory.mk
 include tests/powercut/powercut.mk
 include tests/reply/reply.mk

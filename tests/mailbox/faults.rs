@@ -203,11 +203,15 @@ fn a_connection_that_ends_while_the_application_has_the_message_repeats_nothing(
     }
 }
 
+/// The folder has other numbers than before; or is not there.
+const NEW_NUMBERS: Fault = Fault(Response("SELECT", "UIDVALIDITY"), Instead("* OK [UIDVALIDITY 7] UIDs valid\r\n"));
+const GONE: Fault = Fault(Response("SELECT", " OK "), Instead("{tag} NO Mailbox does not exist\r\n"));
+const ANOTHERS_EXPUNGE: Act = Before("* 2 EXPUNGE\r\n");
+
 /// Two faults, one after the other.
 #[needs(dovecot_imap, root)]
 #[test]
 fn what_breaks_twice_costs_no_message_either() {
-    const NEW_NUMBERS: Fault = Fault(Response("SELECT", "UIDVALIDITY"), Instead("* OK [UIDVALIDITY 7] UIDs valid\r\n"));
     let nothing_found = |text| Fault(Response("UID SEARCH", "* SEARCH"), Instead(text));
     let cut = |at| Fault(at, Cut(0));
     type Rows<'r> = &'r [(&'r str, &'r str, &'r [Fault], &'r str)];
@@ -220,6 +224,9 @@ fn what_breaks_twice_costs_no_message_either() {
         ("new numbers before the marks are known", KEEP, &[cut(Response("UID STORE", "")), NEW_NUMBERS], "event=epoch"),
         ("new numbers before messages go", MOVE, &[cut(Command("UID MOVE")), NEW_NUMBERS], "event=epoch"),
         ("new numbers for one connection", DELETE, &[NEW_NUMBERS, cut(FETCHED)], "event=epoch"),
+        ("made anew between two messages", KEEP, &[Fault(FETCHED, ANOTHERS_EXPUNGE), NEW_NUMBERS], "cause=renumbered"),
+        ("made anew before removing", DELETE, &[Fault(STORE_ENDS, ANOTHERS_EXPUNGE), NEW_NUMBERS], "cause=renumbered"),
+        ("gone before messages go", MOVE, &[Fault(FETCHED, ANOTHERS_EXPUNGE), GONE], "cause=folder"),
         ("nothing is found for once", KEEP, &[nothing_found("* SEARCH\r\n")], ""),
         ("nothing is said to be found for once", KEEP, &[nothing_found("")], ""),
         ("what waits is not found for once", KEEP, &[cut(FETCHED), nothing_found("* SEARCH\r\n")], ""),
@@ -273,6 +280,25 @@ fn a_half_open_connection_is_left() {
     let log = running.log();
     running.stop();
     trial.check("stopped", KEEP, &as_filled(&server), &mut client, &log);
+}
+
+/// A folder that was made anew under an open connection, and nobody says a word: it is opened again with each renewal of IDLE.
+#[needs(dovecot_imap, root)]
+#[test]
+fn a_folder_that_is_made_anew_in_silence_is_noticed() {
+    let server = Dovecot::start();
+    let mut client = server.client();
+    let idles = Fault(Response("IDLE", "+ "), Before("* OK Still here\r\n"));
+    let proxy = Proxy::start(server.imap(), &[idles, NEW_NUMBERS]);
+    let trial = Trial::new(proxy.port(), "idle_timeout = \"5s\"", || ());
+    let running = trial.site.fetch();
+    running.wait_log("cause=renumbered");
+    fill(&mut client);
+    wait_for("all messages", || (trial.app.requests().len() >= OURS).then_some(()));
+    let log = running.log();
+    running.stop();
+    trial.read_on();
+    trial.check("made anew", KEEP, &as_filled(&server), &mut client, &log);
 }
 
 #[needs(dovecot_imap, root)]

@@ -18,6 +18,7 @@ mod import;
 mod marks;
 mod oauth;
 mod octets;
+mod other_servers;
 mod provider;
 #[path = "../faults/seed.rs"]
 #[allow(dead_code, reason = "each test uses its own part")]

@@ -112,6 +112,7 @@ fn run(name: &str, setting: &Setting, dialog: &str, piece: usize) -> Session {
                 "idle" => assert!(session.idle(), "{name}: {line}"),
                 "end" => session.end_idle(),
                 "logout" => session.log_out(),
+                "again" => assert!(session.open_again(), "{name}: {line}"),
                 "tls" => session.tls_started(),
                 text => assert!(session.ask(&request(text)), "{name}: {line}"),
             },
@@ -560,6 +561,26 @@ proptest! {
                     _ => {}
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_is_opened_again_says_whether_it_is_the_same() {
+    let again = "S * 1 EXPUNGE\nS * OK gone\nS t3 OK done\n= done\n? again\nC t4 SELECT INBOX\n";
+    let rows: &[(&str, &str, Option<(u32, u32)>)] = &[
+        ("the same", "S * 2 EXISTS\nS * OK [UIDVALIDITY 77] v\nS t4 OK [READ-WRITE] open\n= ready", Some((77, 2))),
+        ("another", "S * 1 EXISTS\nS * OK [UIDVALIDITY 78] v\nS t4 OK [READ-WRITE] open\n= ready", Some((78, 1))),
+        ("gone", "S t4 NO Mailbox does not exist\n= failed folder", None),
+        ("it says nothing of its numbers any more", "S * 2 EXISTS\nS t4 OK open\n= failed folder", None),
+    ];
+    for (name, end, expected) in rows {
+        check_open(name, &format!("? expunge\nC t3 UID EXPUNGE 7\n{again}{end}"));
+        let session = run(name, &TLS, &format!("{OPEN}? expunge\nC t3 UID EXPUNGE 7\n{again}{end}"), usize::MAX);
+        if let Some((validity, exists)) = expected {
+            let selected = session.selected();
+            assert_eq!((selected.uid_validity, selected.exists), (Some(*validity), *exists), "{name}");
+            assert_eq!(selected.expunged, 0, "{name}");
         }
     }
 }

@@ -46,6 +46,8 @@ pub enum Cause {
     LoginDisabled,
     /// The folder is not there, or cannot be opened.
     Folder,
+    /// The folder was made anew while it was open: its numbers mean other messages.
+    Renumbered,
     /// The ledger cannot be read or written.
     Ledger,
     /// A bug of ours.
@@ -73,7 +75,7 @@ pub enum Remedy {
 type Row = (Cause, &'static str, Remedy);
 
 /// The table.
-const TABLE: [Row; 21] = [
+const TABLE: [Row; 22] = [
     (Cause::Closed, "closed", Remedy::Reconnect),
     (Cause::Unreachable, "unreachable", Remedy::Reconnect),
     (Cause::Timeout, "timeout", Remedy::Reconnect),
@@ -93,6 +95,7 @@ const TABLE: [Row; 21] = [
     (Cause::Injected, "injected", Remedy::SendNoPassword),
     (Cause::LoginDisabled, "login-disabled", Remedy::SendNoPassword),
     (Cause::Folder, "folder", Remedy::FindFolder),
+    (Cause::Renumbered, "renumbered", Remedy::Reconnect),
     (Cause::Ledger, "ledger", Remedy::RepairHost),
     (Cause::Internal, "internal-error", Remedy::RepairHost),
 ];

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses its own part")]
 
 pub mod client;
+pub mod debian;
 pub mod dovecot;
 pub mod graph;
 pub mod proxy;

@@ -99,6 +99,20 @@ impl Connection {
         }
     }
 
+    /// Opens the folder again.
+    ///
+    /// # Errors
+    /// The connection is over, or the folder is not there any more.
+    pub async fn open_again(&mut self) -> Result<(), Failure> {
+        if !self.session.open_again() {
+            return Err(out_of_order(&"SELECT"));
+        }
+        match self.next(Instant::now() + self.limits.command).await? {
+            Step::Ready => Ok(()),
+            other => Err(out_of_order(&other)),
+        }
+    }
+
     /// Waits with the server (IDLE) until it tells something, `until`, or `wake`.
     ///
     /// # Errors

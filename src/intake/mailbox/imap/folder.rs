@@ -69,6 +69,8 @@ pub struct ImapFolder {
     next: Number,
     /// How often the server had told how many messages there are when they were last looked for.
     told: u32,
+    /// When the folder was last seen to be the same one.
+    opened: Instant,
     idle_is_refused: bool,
     /// The server sends more than it is asked for.
     ignores_ranges: bool,
@@ -103,6 +105,7 @@ impl<C: CredentialSource> Source for ImapSource<C> {
             marker: Marker::new(self.after.clone()),
             next: connection.session().selected().uid_next.unwrap_or(Number::MIN),
             told: connection.session().selected().told.wrapping_sub(1),
+            opened: Instant::now(),
             connection,
             idle_is_refused: false,
             ignores_ranges: false,
@@ -141,6 +144,27 @@ impl ImapFolder {
             Ok(_) => Ok(true),
             Err(refusal) => refusal.failure.map_or(Ok(false), Err),
         }
+    }
+
+    /// Nothing is asked by number of a folder that was made anew under its name. Courier goes on in the new one without a word about
+    /// its UIDVALIDITY, and Cyrus stays in the one that is gone; both tell that the old messages are gone, if anything.
+    async fn is_the_same(&mut self) -> Result<(), Failure> {
+        let (before, has_news) = (*self.connection.session().selected(), self.has_news());
+        if before.expunged == 0 && self.opened.elapsed() < self.pause() {
+            return Ok(());
+        }
+        self.connection.open_again().await?;
+        self.opened = Instant::now();
+        let after = self.connection.session().selected();
+        if after.uid_validity != before.uid_validity {
+            let detail = "the folder was made anew while it was open: it has another UIDVALIDITY";
+            return Err(Failure::new(Cause::Renumbered, detail));
+        }
+        // A folder that is opened tells its messages: that alone is no reason to look through it.
+        if !has_news && after.exists <= before.exists {
+            self.told = after.told;
+        }
+        Ok(())
     }
 
     /// Whether a message is there, as far as the server says.
@@ -200,6 +224,7 @@ impl OpenMailbox for ImapFolder {
     }
 
     async fn find(&mut self, wanted: Wanted) -> Result<Numbers, Failure> {
+        self.is_the_same().await?;
         let selected = *self.connection.session().selected();
         // A keyword that no message has is not looked for: some servers would make it, others refuse.
         let search = Search { from: Number::MIN, without_done: selected.has_done, unseen: false, since: None };
@@ -241,6 +266,7 @@ impl OpenMailbox for ImapFolder {
     }
 
     async fn fetch(&mut self, number: Number, room: &Room) -> Result<Got, Failure> {
+        self.is_the_same().await?;
         let first_room = if self.ignores_ranges { room.message_size } else { u64::from(PIECE) };
         let Some(mut reservation) = room.budget.reserve(first_room, room.wait).await else {
             return Ok(not("memory", "limits.memory is used up by messages in delivery"));
@@ -304,6 +330,7 @@ impl OpenMailbox for ImapFolder {
     }
 
     async fn show(&mut self, numbers: &Numbers, state: MessageState) -> Result<Shown, Failure> {
+        self.is_the_same().await?;
         self.marker.step(&mut self.connection, numbers, state).await
     }
 

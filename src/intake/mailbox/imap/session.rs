@@ -190,6 +190,15 @@ impl Session {
         true
     }
 
+    /// Opens the folder again: the server says whether it is still the same one. [`Step::Ready`] comes when it is open. False if the
+    /// session is not ready for it.
+    pub fn open_again(&mut self) -> bool {
+        let State::Ready = self.state else { return false };
+        self.selected = Selected { told: self.selected.told, ..Selected::default() };
+        self.select();
+        true
+    }
+
     /// Asks the server to tell what comes. False if the session is not ready for it.
     pub fn idle(&mut self) -> bool {
         let State::Ready = self.state else { return false };
@@ -328,6 +337,10 @@ impl Session {
                 self.selected.exists = *count;
                 self.selected.told = self.selected.told.wrapping_add(1);
                 self.note_news();
+            }
+            Data::Expunge(_) => {
+                self.selected.exists = self.selected.exists.saturating_sub(1);
+                self.selected.expunged = self.selected.expunged.saturating_add(1);
             }
             Data::Flags(flags) => self.selected.has_done |= Flags::read(flags).done,
             _ => {}

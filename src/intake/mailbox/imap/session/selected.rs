@@ -17,6 +17,8 @@ pub struct Selected {
     pub exists: u32,
     /// How often the server has told that: it does when something comes in.
     pub told: u32,
+    /// How many messages the server has told to be gone. Where all are, the folder may be another one of the same name.
+    pub expunged: u32,
     /// `[READ-ONLY]`, or opened with EXAMINE.
     pub read_only: bool,
     /// A message has the keyword of what is done, or had it: it can be searched for.

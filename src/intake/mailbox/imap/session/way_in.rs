@@ -52,15 +52,17 @@ impl Session {
         };
         match then {
             Then::LogIn => self.log_in(capabilities),
-            Then::Select => {
-                let mailbox = self.plan.folder.wire();
-                let tag = self.send(match self.plan.access {
-                    Access::ReadWrite => CommandBody::Select { mailbox },
-                    Access::ReadOnly => CommandBody::Examine { mailbox },
-                });
-                self.state = State::WayIn(Stage::Select(tag));
-            }
+            Then::Select => self.select(),
         }
+    }
+
+    pub(super) fn select(&mut self) {
+        let mailbox = self.plan.folder.wire();
+        let tag = self.send(match self.plan.access {
+            Access::ReadWrite => CommandBody::Select { mailbox },
+            Access::ReadOnly => CommandBody::Examine { mailbox },
+        });
+        self.state = State::WayIn(Stage::Select(tag));
     }
 
     fn log_in(&mut self, capabilities: Capabilities) {
