@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::lmtp::{Lmtp, message};
 use crate::place::{Kind, RECIPIENT, Setup};
-use crate::postfix::Postfix;
+use crate::postfix::{Postfix, Transport};
 use crate::report::{Report, at_most, percentile};
 use crate::support::dialogue::Dialogue;
 use crate::webhook::Application;
@@ -67,20 +67,8 @@ fn through_postfix(options: &Options, report: &mut Report, application: &Applica
     }
     let setup = Setup::new(Kind::Webhook(application.url()));
     let target = servers::mailhatch("service", &options.binary, &options.dir, &setup);
-    let lmtp = "- - n - 20 lmtp -o lmtp_send_xforward_command=yes".to_owned();
-    let postfix = Postfix::start(&options.dir, &[("hatch", lmtp)]);
-    crate::process::run(
-        "sh",
-        &[
-            "-c",
-            &format!(
-                "cd {0} && sed -i 's|hatch:|hatch:unix:{1}|' transport && postfix -c {0} reload",
-                postfix.config_dir().display(),
-                target.socket.display()
-            ),
-        ],
-    );
-    std::thread::sleep(Duration::from_millis(500));
+    let transport = Transport::lmtp("hatch", "hatch.test".to_owned(), &target.socket);
+    let postfix = Postfix::start(&options.dir, &[transport]);
     let mails = (options.seconds * 20.0) as u64 * options.rounds as u64;
     let (mut takes, mut accepted) = (Vec::new(), Smtp::connect(postfix.port()));
     application.requests();

@@ -20,6 +20,7 @@ mod process;
 mod refuse;
 mod report;
 mod servers;
+mod through_postfix;
 mod throughput;
 mod webhook;
 
@@ -44,7 +45,7 @@ pub struct Options {
     /// Where the report goes.
     #[arg(long, default_value = "docs/performance.md")]
     out: PathBuf,
-    /// Only these sections: throughput, notices, pipe, cold, latency, refuse, memory, growth, authentication.
+    /// Only these sections: throughput, postfix, notices, pipe, cold, latency, refuse, memory, growth, authentication.
     #[arg(long)]
     only: Vec<String>,
     /// Seconds a measurement takes.
@@ -73,8 +74,9 @@ fn main() {
         panic!("{}: {error}; build it with cargo build --release", options.binary.display());
     });
     let mut report = Report::new();
-    let sections: [(&str, fn(&Options, &mut Report)); 9] = [
+    let sections: [(&str, fn(&Options, &mut Report)); 10] = [
         ("throughput", throughput::measure),
+        ("postfix", through_postfix::measure),
         ("notices", throughput::measure_notices),
         ("cold", cold::measure),
         ("pipe", pipe::measure),

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::Options;
 use crate::place::{Kind, Place, Setup};
-use crate::postfix::Postfix;
+use crate::postfix::{AT_ONCE, Postfix, Transport};
 use crate::report::{Report, at_least, median};
 use crate::webhook::Application;
 
@@ -32,37 +32,38 @@ pub fn measure(options: &Options, report: &mut Report) {
     let mailhatch = |place: &Place| {
         place.give_to(USER);
         format!(
-            "- n n - 20 pipe flags= user={USER} null_sender= argv={} --config {} pipe --sender=${{sender}} \
+            "- n n - {AT_ONCE} pipe flags= user={USER} null_sender= argv={} --config {} pipe --sender=${{sender}} \
              --recipient=incoming+key@app.example.com --client-address=${{client_address}} --queue-id=${{queue_id}}",
             binary.display(),
             place.config().display()
         )
     };
-    let names = ["cat", "webhook", "spool"];
+    let transport = |name, service| Transport {
+        name,
+        service,
+        recipient: format!("incoming+0123456789abcdef@{name}.test"),
+        nexthop: String::new(),
+    };
     let transports = [
-        ("cat", format!("- n n - 20 pipe user={USER} argv=/bin/cat")),
-        ("webhook", mailhatch(&webhook)),
-        ("spool", mailhatch(&spool)),
+        transport("cat", format!("- n n - {AT_ONCE} pipe user={USER} argv=/bin/cat")),
+        transport("webhook", mailhatch(&webhook)),
+        transport("spool", mailhatch(&spool)),
     ];
     let postfix = Postfix::start(&options.dir, &transports);
     let mails = (options.seconds * 400.0) as usize;
-    let mut rates = vec![Vec::new(); names.len()];
+    let mut rates = vec![Vec::new(); transports.len()];
     for _ in 0..options.rounds.min(3) {
-        for (rate, name) in rates.iter_mut().zip(names) {
-            rate.push(mails as f64 / postfix.deliver_queued(name, mails, OCTETS).as_secs_f64());
+        for (rate, Transport { name, recipient, .. }) in rates.iter_mut().zip(&transports) {
+            rate.push(mails as f64 / postfix.deliver_queued(name, recipient, mails, OCTETS).as_secs_f64());
         }
     }
-    let log = postfix.log();
-    let missed = |line: &&str| line.contains("status=deferred (temporary") || line.contains("status=bounced");
-    if let Some(line) = log.lines().find(missed) {
-        panic!("a mail was not delivered: {line}");
-    }
+    postfix.assert_all_delivered();
     let table = report.table(
         "pipe: mails/s through Postfix",
-        &format!("{mails} mails of 2 KB wait in the queue; from `postqueue -f` until it is empty, 20 at once."),
+        &format!("{mails} mails of 2 KB wait in the queue; from `postqueue -f` until it is empty, {AT_ONCE} at once."),
         &["command", "mails/s", "to cat", "target"],
     );
-    for (index, name) in names.iter().enumerate() {
+    for (index, Transport { name, .. }) in transports.iter().enumerate() {
         let ratio = median(rates[index].iter().zip(&rates[0]).map(|(this, cat)| this / cat).collect());
         table.row([
             if *name == "cat" { "/bin/cat".to_owned() } else { format!("mailhatch pipe, {name}") },

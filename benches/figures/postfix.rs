@@ -10,19 +10,46 @@ pub use crate::support::postfix::free_port;
 use crate::support::process::succeed;
 use crate::support::wait::LIMIT;
 
+/// Deliveries of one transport at once.
+pub const AT_ONCE: usize = 20;
+
+/// One way out of Postfix.
+pub struct Transport {
+    pub name: &'static str,
+    /// Its line in master.cf behind the type.
+    pub service: String,
+    /// Whose mail goes this way.
+    pub recipient: String,
+    /// Where to; empty for pipe(8).
+    pub nexthop: String,
+}
+
+impl Transport {
+    /// By LMTP to a socket.
+    pub fn lmtp(name: &'static str, recipient: String, socket: &Path) -> Self {
+        let service = format!("- - n - {AT_ONCE} lmtp -o lmtp_send_xforward_command=yes");
+        Self { name, service, recipient, nexthop: format!("unix:{}", socket.display()) }
+    }
+}
+
 pub struct Postfix(PrivatePostfix);
 
 impl Postfix {
-    /// Starts one with these transports beside Postfix's own; mail to `NAME.test` goes to the transport NAME.
-    pub fn start(base: &Path, transports: &[(&str, String)]) -> Self {
+    /// Starts one with these transports beside Postfix's own.
+    pub fn start(base: &Path, transports: &[Transport]) -> Self {
         let mut postfix = PrivatePostfix::prepare_in(base);
-        let mut domains = String::new();
-        for (name, line) in transports {
-            postfix.add_service(&format!("{name} unix {line}"));
-            postfix.set(&[&format!("{name}_destination_recipient_limit=1")]);
-            domains.push_str(&format!("{name}.test {name}:\n"));
+        let mut routes = String::new();
+        for Transport { name, service, recipient, nexthop } in transports {
+            postfix.add_service(&format!("{name} unix {service}"));
+            postfix.set(&[
+                &format!("{name}_destination_recipient_limit=1"),
+                // From the first mail on, as a site's is that has been up for a while.
+                &format!("{name}_initial_destination_concurrency={AT_ONCE}"),
+                &format!("{name}_destination_concurrency_limit={AT_ONCE}"),
+            ]);
+            routes.push_str(&format!("{recipient} {name}:{nexthop}\n"));
         }
-        fs::write(postfix.config_dir().join("transport"), domains).unwrap();
+        fs::write(postfix.config_dir().join("transport"), routes).unwrap();
         postfix.set(&[
             "transport_maps=texthash:$config_directory/transport",
             "smtp_dns_support_level=disabled",
@@ -50,16 +77,19 @@ impl Postfix {
         self.0.log()
     }
 
+    /// Sends mails for a recipient; gives the time from the first one until the queue is empty.
+    pub fn deliver(&self, recipient: &str, mails: usize, octets: usize) -> Duration {
+        let started = Instant::now();
+        self.send(recipient, mails, octets);
+        self.wait_empty();
+        started.elapsed()
+    }
+
     /// Puts mails for a transport into the queue, and gives the time until they are all delivered once they may be.
-    pub fn deliver_queued(&self, transport: &str, mails: usize, octets: usize) -> Duration {
+    pub fn deliver_queued(&self, transport: &str, recipient: &str, mails: usize, octets: usize) -> Duration {
         self.0.set(&[&format!("defer_transports={transport}")]);
         std::thread::sleep(Duration::from_millis(300));
-        let mut source = Command::new("smtp-source");
-        source
-            .args(["-s", "10", "-l", &octets.to_string(), "-m", &mails.to_string()])
-            .args(["-f", "jane@example.org", "-t", &format!("incoming+0123456789abcdef@{transport}.test")])
-            .arg(format!("inet:127.0.0.1:{}", self.port()));
-        succeed(&mut source);
+        self.send(recipient, mails, octets);
         self.wait(&format!("{mails} mails in the queue"), || self.queued() == (0, mails));
         self.0.set(&["defer_transports="]);
         std::thread::sleep(Duration::from_millis(500));
@@ -67,6 +97,24 @@ impl Postfix {
         self.0.flush();
         self.wait("an empty queue", || self.queued() == (0, 0));
         started.elapsed()
+    }
+
+    fn send(&self, recipient: &str, mails: usize, octets: usize) {
+        let mut source = Command::new("smtp-source");
+        source
+            .args(["-s", "10", "-l", &octets.to_string(), "-m", &mails.to_string()])
+            .args(["-f", "jane@example.org", "-t", recipient])
+            .arg(format!("inet:127.0.0.1:{}", self.port()));
+        succeed(&mut source);
+    }
+
+    /// Fails if a mail was not delivered at once.
+    pub fn assert_all_delivered(&self) {
+        let log = self.log();
+        let missed = |line: &&str| line.contains("status=deferred (temporary") || line.contains("status=bounced");
+        if let Some(line) = log.lines().find(missed) {
+            panic!("a mail was not delivered: {line}");
+        }
     }
 
     /// Waits until no mail is on its way any more.

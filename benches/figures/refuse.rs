@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::latency::Smtp;
 use crate::lmtp::message;
 use crate::place::{Kind, Place, Setup};
-use crate::postfix::Postfix;
+use crate::postfix::{Postfix, Transport};
 use crate::process::{Server, cpu_of, run};
 use crate::report::{Report, at_most, mebibytes, percentile};
 use crate::{Options, place};
@@ -197,15 +197,12 @@ fn measure_mails(options: &Options, report: &mut Report) {
     if !nix::unistd::Uid::effective().is_root() {
         return;
     }
-    let lmtp = "- - n - 20 lmtp -o lmtp_send_xforward_command=yes".to_owned();
-    let postfix = Postfix::start(&options.dir, &[("hatch", lmtp)]);
+    let sockets = tempfile::TempDir::new_in(&options.dir).unwrap();
+    fs::set_permissions(sockets.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let policy = sockets.path().join("policy.sock");
+    let (server, place) = start(options, &policy);
+    let postfix = Postfix::start(&options.dir, &[Transport::lmtp("hatch", "hatch.test".to_owned(), &place.socket())]);
     let queue = postfix.config_dir().with_file_name("q");
-    let policy = queue.join("mailhatch");
-    fs::create_dir(&policy).unwrap();
-    fs::set_permissions(&policy, fs::Permissions::from_mode(0o755)).unwrap();
-    let (server, place) = start(options, &policy.join("policy.sock"));
-    let transport = format!("hatch.test hatch:unix:{}\n", place.socket().display());
-    fs::write(postfix.config_dir().join("transport"), transport).unwrap();
     let set = |parameters: &[&str]| {
         let config = postfix.config_dir();
         run("postconf", &[&["-c", config.to_str().unwrap(), "-e"], parameters].concat());
@@ -227,8 +224,11 @@ fn measure_mails(options: &Options, report: &mut Report) {
     for refuses in [false, true] {
         if refuses {
             place::empty(&place.path("state/held"));
-            set(&["smtpd_recipient_restrictions=check_policy_service \
-                 { unix:mailhatch/policy.sock, timeout=3s, try_limit=1, default_action=DUNNO }"]);
+            set(&[&format!(
+                "smtpd_recipient_restrictions=check_policy_service \
+                 {{ unix:{}, timeout=3s, try_limit=1, default_action=DUNNO }}",
+                policy.display()
+            )]);
         }
         let state = || size(&place.path("state/held")) + size(&queue.join("deferred"));
         let before = (cpu_of(master), server.cpu(), state());

@@ -34,6 +34,9 @@ pub fn floor(base: &Path) -> Target {
     let mut command = Command::new("smtp-sink");
     command.args(["-L", "-u", "root"]).arg(format!("unix:{}", socket.display())).arg("256");
     let (server, _) = Server::start_and_wait(&mut command, &dir.path().join("log"), &socket);
+    // Postfix's user is to reach it too.
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
     Target { name: "smtp-sink -L", socket, server, spool: None, _place: Keep::Directory(dir) }
 }
 
