@@ -2,10 +2,11 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: help demo test test-extending lint
+.PHONY: help demo try-postfix test test-extending lint
 
 help:
 	@echo "make demo    the main job with nothing set up"
+	@echo "make try-postfix  the same behind a private Postfix, whose log line stands beside ours"
 	@echo "make test    all tests, with a real Postfix"
 	@echo "make test-apps  real applications (Redmine, Request Tracker, Action Mailbox) behind a real Postfix"
 	@echo "make test-imap-servers  mailhatch fetch with Courier and Cyrus"
@@ -24,6 +25,11 @@ demo:
 	$(CARGO) run --locked --quiet -- demo
 	@echo
 	@if command -v python3 >/dev/null; then benches/inbox/demo target/debug/mailhatch; fi
+
+# The target directory may be elsewhere; a debug build is enough to look at.
+try-postfix:
+	$(CARGO) build --locked --quiet
+	@examples/try-postfix target/debug/mailhatch
 
 # Most tests wait, for Postfix or for a deadline: more of them at once than there are cores.
 test:

@@ -8,3 +8,4 @@ mod sandbox;
 mod serve;
 mod site;
 mod terminal;
+mod try_postfix;
