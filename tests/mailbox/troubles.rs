@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::servers::{Dovecot, wait_for};
+use crate::servers::{Dovecot, PASSWORD, wait_for};
 use crate::site::{Site, address, append, inbox, message};
 use crate::support::config::{BASE, SPOOL};
 use crate::support::http_server::{HttpServer, Reply};
@@ -193,6 +193,33 @@ fn a_reload_changes_what_is_read() {
     site.place.configure(&format!("{BASE}{SPOOL}{}", inbox(server.imap(), "").replace("\"test\"", "\"second\"")));
     running.signal(Signal::SIGHUP);
     running.wait_log("event=connect inbox=second");
+    running.stop();
+}
+
+#[needs(dovecot_imap, root)]
+#[test]
+fn a_reload_tries_again_at_once_with_what_was_put_right() {
+    let server = Dovecot::start();
+    let tls = inbox(server.imaps(), "ca_file = \"{dir}/ca.pem\"").replace("ssl = false\n", "");
+    let site = Site::with(&format!("{BASE}{SPOOL}{tls}"));
+    let show_certificate = || std::fs::copy(server.path("tls.pem"), site.place.path().join("ca.pem")).unwrap();
+    show_certificate();
+    let running = site.fetch();
+    let connected = |times: usize| {
+        wait_for("a connection", || (running.log().matches("event=connect ").count() >= times).then_some(()));
+    };
+    connected(1);
+    server.change_certificate();
+    running.wait_log("cause=certificate");
+    show_certificate();
+    running.signal(Signal::SIGHUP);
+    connected(2);
+    site.password("guess");
+    server.kick();
+    running.wait_log("event=auth-failed");
+    site.password(PASSWORD);
+    running.signal(Signal::SIGHUP);
+    connected(3);
     running.stop();
 }
 

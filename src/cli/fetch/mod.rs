@@ -101,7 +101,7 @@ async fn fetch(service: Arc<ReloadableEngine>, path: PathBuf, asked: Vec<String>
                 let is_good = reloaded.is_ok();
                 tell_reload(&service, reloaded, "fetch.metrics needs a restart");
                 if is_good {
-                    readers.restart_if_changed().await.map_err(io::Error::other)?;
+                    readers.restart().await.map_err(io::Error::other)?;
                 }
             }
             ended = readers.next_end() => match ended {

@@ -8,7 +8,7 @@ use tokio::task::{Id, JoinSet};
 
 use super::super::reload::ReloadableEngine;
 use super::source::{provider, source};
-use crate::config::{Config, ConfigError, InboxConfig, Limits};
+use crate::config::{Config, ConfigError, InboxConfig};
 use crate::crash_point::second;
 use crate::intake::budget::Budget;
 use crate::intake::mailbox::pulse::Pulse;
@@ -32,8 +32,6 @@ pub(super) struct Readers {
     running: JoinSet<Ending>,
     pulses: HashMap<Id, (String, Pulse)>,
     trigger: Option<ShutdownTrigger>,
-    /// What they were started with.
-    started_with: Option<(Vec<InboxConfig>, Limits)>,
     is_clean: bool,
 }
 
@@ -74,7 +72,6 @@ impl Readers {
             running: JoinSet::new(),
             pulses: HashMap::new(),
             trigger: None,
-            started_with: None,
             is_clean: true,
         }
     }
@@ -90,7 +87,6 @@ impl Readers {
         let site = self.service.site();
         let config = site.engine.config();
         let budget = Budget::new(config.limits.memory);
-        self.started_with = Some(self.wanted(config));
         for inbox in wanted(config, &self.asked) {
             let name = inbox.name.value.clone();
             let pulse = Pulse::default();
@@ -123,16 +119,9 @@ impl Readers {
         Ok(())
     }
 
-    fn wanted(&self, config: &Config) -> (Vec<InboxConfig>, Limits) {
-        (wanted(config, &self.asked).cloned().collect(), config.limits.clone())
-    }
-
-    /// After a reload: stops them in good order and starts them anew, if something about them is different.
-    pub(super) async fn restart_if_changed(&mut self) -> Result<(), ConfigError> {
-        let wanted = self.wanted(self.service.current().config());
-        if self.started_with.as_ref() == Some(&wanted) {
-            return Ok(());
-        }
+    /// After a reload: stops them in good order and starts them anew. Also where the configuration is as it was: what it names,
+    /// certificates and passwords, may be different, and a reader that waits for that to be put right must not wait longer.
+    pub(super) async fn restart(&mut self) -> Result<(), ConfigError> {
         self.stop().await;
         self.start()
     }

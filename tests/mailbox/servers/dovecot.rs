@@ -90,6 +90,13 @@ impl Dovecot {
         String::from_utf8(found.stdout).unwrap().lines().map(|line| line.parse().unwrap()).collect()
     }
 
+    /// Gives it another certificate. Sessions end.
+    pub fn change_certificate(&self) {
+        make_certificate(self.dir.path());
+        self.master.signal(Signal::SIGHUP);
+        self.kick();
+    }
+
     /// Stops and starts it; sessions end.
     pub fn restart(&mut self) {
         self.stop();
@@ -117,18 +124,26 @@ impl Dovecot {
 
     /// Puts many messages into the INBOX at once, as a delivery would have: unread.
     pub fn fill(&self, messages: impl Iterator<Item = Vec<u8>>) {
+        for (index, message) in messages.enumerate() {
+            self.deliver(index, &message);
+        }
+    }
+
+    /// Delivers one message into the INBOX, as a delivery agent does: no session is needed for it.
+    pub fn deliver(&self, number: usize, message: &[u8]) {
         let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
         let owner = (Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw()));
         let maildir = self.path("mail/joe");
         for name in ["", "cur", "new", "tmp"] {
-            let _ = fs::create_dir(maildir.join(name));
-            chown(maildir.join(name), owner.0, owner.1).unwrap();
+            if fs::create_dir(maildir.join(name)).is_ok() {
+                chown(maildir.join(name), owner.0, owner.1).unwrap();
+            }
         }
-        for (index, message) in messages.enumerate() {
-            let path = maildir.join("new").join(format!("1700000000.M{index:06}.test"));
-            fs::write(&path, message).unwrap();
-            chown(&path, owner.0, owner.1).unwrap();
-        }
+        let name = format!("1700000000.M{number:06}.test");
+        let [written, delivered] = ["tmp", "new"].map(|directory| maildir.join(directory).join(&name));
+        fs::write(&written, message).unwrap();
+        chown(&written, owner.0, owner.1).unwrap();
+        fs::rename(written, delivered).unwrap();
     }
 }
 
