@@ -14,6 +14,7 @@ help:
 	@echo "make lint    fmt, clippy, rustdoc, cargo deny"
 	@echo "make bench   what a message costs, beside the floor and the peers"
 	@echo "make faults  the fault campaign on a real Postfix; faults-inbox and faults-graph for a mailbox"
+	@echo "make soak    an hour of mail by all ways at once, while everything is killed, reloaded and changed: nothing grows"
 	@echo "make powercut  what a power cut may leave of the disk, at each point of a run"
 	@echo "make memory  memory under load, and the time for bad input"
 	@echo "make compare-events  the event beside what other parsers of mail say"

@@ -138,6 +138,11 @@ impl Application {
         }
     }
 
+    /// How many events it was shown.
+    pub fn events(&self) -> usize {
+        self.state.lock().unwrap().events.len()
+    }
+
     /// All events by id, and what must not have been.
     pub fn record(&self) -> (HashMap<String, Event>, Vec<String>) {
         let state = self.state.lock().unwrap();

@@ -28,7 +28,7 @@ pub struct Plan {
 const SENDERS: usize = 6;
 
 /// How long the queue may take to drain when everything works again; the gate before an application alone may take one.
-const DRAIN: Duration = Duration::from_secs(240);
+pub const DRAIN: Duration = Duration::from_secs(240);
 
 /// Runs it.
 pub fn run(plan: Plan) -> Report {
@@ -82,7 +82,7 @@ fn send_all(plan: &Plan, port: u16, submissions: &AtomicUsize) {
 }
 
 /// Everything works; waits until nothing is left to do, and stops mailhatch in good order.
-fn drain(site: &Site) {
+pub fn drain(site: &Site) {
     let mut flushed = Instant::now();
     let empty = until(DRAIN, || {
         site.start_service();

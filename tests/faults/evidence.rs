@@ -9,6 +9,7 @@ use crate::campaign::Plan;
 use crate::links::Victim;
 use crate::mail::{Class, Mail};
 use crate::site::{Kill, Site};
+use crate::support::postfix::Postfix;
 
 /// How long a request of a killed process may lie in the application's socket.
 const A_MOMENT: Duration = Duration::from_secs(1);
@@ -64,7 +65,7 @@ impl Evidence {
     pub fn gather(site: &Site, application: &Application, plan: Plan) -> Self {
         let (events, wrong) = application.record();
         let mut this = Self { wrong, connections: application.connections(), ..Self::default() };
-        this.read_postfix(site);
+        this.read_postfix(&site.postfix);
         let service_log = site.service_log();
         let records =
             Records { events: &events, held: this.held_copies(site), kills: site.kills(), log: by_id(&service_log) };
@@ -101,8 +102,9 @@ impl Evidence {
         this
     }
 
-    fn read_postfix(&mut self, site: &Site) {
-        let log = site.postfix.log();
+    /// What a Postfix has done and still has; of another one than the site's, after the rest.
+    pub fn read_postfix(&mut self, postfix: &Postfix) {
+        let log = postfix.log();
         for line in log.lines() {
             if line.contains("status=deferred") {
                 let cause =
@@ -129,11 +131,12 @@ impl Evidence {
                 self.wrong.push(format!("Postfix: {line}"));
             }
         }
-        self.left = site.postfix.queue().len();
-        self.outgoing = site.postfix.outgoing().len();
-        if self.left + self.outgoing > 0 {
-            self.wrong.push(format!("{} messages left in the queue, {} sent out", self.left, self.outgoing));
+        let (left, outgoing) = (postfix.queue().len(), postfix.outgoing().len());
+        if left + outgoing > 0 {
+            self.wrong.push(format!("{left} messages left in the queue, {outgoing} sent out"));
         }
+        self.left += left;
+        self.outgoing += outgoing;
     }
 
     /// What Postfix logged of each recipient with which something is wrong.

@@ -18,7 +18,9 @@ mod mail;
 mod report;
 mod seed;
 mod sender;
+mod servers;
 mod site;
+mod soak;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;
@@ -65,4 +67,14 @@ fn full_campaign_over_lmtp() {
 #[ignore = "takes minutes: make faults"]
 fn full_campaign_over_pipe() {
     full(Variant::Pipe, 1000);
+}
+
+#[needs(dovecot_imap, mounts, postfix, root)]
+#[test]
+#[ignore = "takes an hour: make soak"]
+fn soak_over_all_ways() {
+    let seconds = from_environment("MAILHATCH_SOAK_SECONDS").unwrap_or(3600);
+    let program = from_environment("MAILHATCH_BINARY").unwrap_or_else(|| support::place::MAILHATCH.into());
+    let directory = from_environment("MAILHATCH_SOAK_DIRECTORY").unwrap_or_else(|| "target/soak".into());
+    soak::run(soak::Plan { seconds, seed: from_environment("MAILHATCH_FAULTS_SEED").unwrap_or(1), program, directory });
 }

@@ -48,6 +48,8 @@ pub struct Site {
     kills: Mutex<Vec<Kill>>,
     names: NameServer,
     untrusted: HttpServer,
+    /// More sections of the configuration.
+    sections: String,
 }
 
 /// How long mail is deferred at all (`limits.patience`).
@@ -59,15 +61,29 @@ const DISK: &str = "size=160m";
 impl Site {
     /// Prepared, not running: `run/` has a place for the application's socket.
     pub fn prepare(variant: Variant) -> Self {
-        let untrusted = HttpServer::tls(|_| Reply::json(200, r#"{"success":true}"#));
-        let names = NameServer::start(zone());
         let mut wired = WiredSite::unwired(variant);
         wired.environment = clock_environment(&wired.postfix.path("clock"));
-        let site = Self { site: wired, kills: Mutex::default(), names, untrusted };
+        let site = Self::with(wired, String::new());
         site.set_clock("+0");
-        Victim::prepare(&site.victim());
         succeed(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(site.state()));
         chown(&site.state(), USER);
+        site
+    }
+
+    /// The same for a soak, in which neither the clock nor the disk fails: with this program, and these sections.
+    pub fn prepare_soak(program: &Path, sections: String) -> Self {
+        let site = Self::with(WiredSite::unwired_with(Variant::Lmtp, program), sections);
+        // The processes of pipe write to the log of the service.
+        File::create(site.log_file()).unwrap();
+        chown(&site.log_file(), USER);
+        site
+    }
+
+    fn with(site: WiredSite, sections: String) -> Self {
+        let untrusted = HttpServer::tls(|_| Reply::json(200, r#"{"success":true}"#));
+        let names = NameServer::start(zone());
+        let site = Self { site, kills: Mutex::default(), names, untrusted, sections };
+        Victim::prepare(&site.victim());
         site.write_secret("webhook.secret", WEBHOOK_SECRET);
         site.write_secret("gitlab.secret", GITLAB_SECRET);
         let (program, log) = (site.program(), site.log_file());
@@ -117,11 +133,11 @@ impl Site {
     }
 
     /// What Postfix runs for pipe: the program, with its log lines in a file instead of its output.
-    fn wrapper(&self) -> PathBuf {
+    pub fn wrapper(&self) -> PathBuf {
         self.postfix.path("mailhatch.sh")
     }
 
-    fn write_secret(&self, name: &str, text: &str) {
+    pub fn write_secret(&self, name: &str, text: &str) {
         let path = self.postfix.path(name);
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
@@ -176,11 +192,13 @@ nameservers = ["{names}"]
 smtp = "127.0.0.1:{smtp}"
 [log]
 to = "stderr"
+{sections}
 "#,
             dir = self.directory().display(),
             names = self.names.address(),
             smtp = self.postfix.port(),
             patience = PATIENCE.as_secs(),
+            sections = self.sections.replace("{dir}", &self.directory().display().to_string()),
         ));
     }
 
@@ -197,12 +215,15 @@ to = "stderr"
     pub fn kill(&self, choice: u64) {
         match self.variant {
             Variant::Lmtp => self.kill_service_now(),
-            Variant::Pipe => {
-                let running = self.pipe_processes();
-                if !running.is_empty() {
-                    self.kill_pipe(&running[choice as usize % running.len()]);
-                }
-            }
+            Variant::Pipe => self.kill_a_pipe(choice),
+        }
+    }
+
+    /// SIGKILL: one of the pipe processes that run now.
+    pub fn kill_a_pipe(&self, choice: u64) {
+        let running = self.pipe_processes();
+        if !running.is_empty() {
+            self.kill_pipe(&running[choice as usize % running.len()]);
         }
     }
 
@@ -222,15 +243,20 @@ to = "stderr"
 
     fn kill_service_now(&self) {
         if self.kill_service() {
-            self.kills.lock().unwrap().push(Kill { at: Instant::now(), recipient: None });
+            self.note_kill();
         }
+    }
+
+    /// A process that may have had any message was killed.
+    pub fn note_kill(&self) {
+        self.kills.lock().unwrap().push(Kill { at: Instant::now(), recipient: None });
     }
 
     /// The service runs out of memory in the middle of what it does; whether it ended of it.
     pub fn starve(&self, more: u64, time: Duration) -> bool {
         let has_ended = self.starve_service(more, time, || self.crowd());
         if has_ended {
-            self.kills.lock().unwrap().push(Kill { at: Instant::now(), recipient: None });
+            self.note_kill();
         }
         has_ended
     }

@@ -8,7 +8,8 @@
 # stop_root          ends it
 
 CACHE=${MAILHATCH_PACKAGING_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mailhatch-packaging}
-SUITE=bookworm
+# The release of Debian that a root is made of.
+SUITE=${MAILHATCH_DEBIAN_SUITE:-bookworm}
 MIRROR=${MAILHATCH_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 APPS_ROOT=${APPS_ROOT:-/var/tmp/mailhatch-apps}
 ROOT_INIT='' ROOT_UNSHARE=''

@@ -52,6 +52,11 @@ impl Delivered {
 impl Site {
     /// Its directories and the program are there; Postfix neither knows of it nor runs.
     pub fn unwired(variant: Variant) -> Self {
+        Self::unwired_with(variant, Path::new(MAILHATCH))
+    }
+
+    /// The same with another build of the program.
+    pub fn unwired_with(variant: Variant, program: &Path) -> Self {
         let postfix = Postfix::prepare();
         for name in ["run", "state", "spool"] {
             fs::create_dir(postfix.path(name)).unwrap();
@@ -59,8 +64,8 @@ impl Site {
         }
         let site = Self { service: Mutex::default(), environment: Vec::new(), variant, postfix };
         // A copy that the user can reach, and by whose path its processes are known: a checkout may lie in a closed home.
-        if fs::hard_link(MAILHATCH, site.program()).is_err() {
-            fs::copy(MAILHATCH, site.program()).unwrap();
+        if fs::hard_link(program, site.program()).is_err() {
+            fs::copy(program, site.program()).unwrap();
         }
         site
     }
@@ -114,6 +119,11 @@ impl Site {
         command.current_dir("/").uid(user.uid.as_raw()).gid(user.gid.as_raw());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// The process of the service, if it runs.
+    pub fn service_id(&self) -> Option<u32> {
+        self.service().as_ref().map(Process::id)
     }
 
     fn service(&self) -> MutexGuard<'_, Option<Process>> {
