@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::process::Command;
 
 use mailhatch::app::Apps;
 use mailhatch::config::{
@@ -10,6 +11,7 @@ use mailhatch::config::{
 
 use crate::app::write_file;
 use crate::support::config::{GITLAB_SECRET, WEBHOOK_SECRET, secret_of};
+use crate::support::process::succeed;
 
 const SHIPPED: &str = include_str!("../../packaging/mailhatch.toml");
 const MAN_PAGE: &str = include_str!("../../packaging/man/mailhatch.toml.5");
@@ -54,6 +56,11 @@ const NEEDED: &[&str] = &[
     "client_secret_file",
     "refresh_token_file",
 ];
+
+#[test]
+fn nothing_that_is_made_to_be_installed_is_in_no_package() {
+    succeed(Command::new("packaging/stage").arg("check").current_dir(env!("CARGO_MANIFEST_DIR")));
+}
 
 /// Sections and their keys; the keys of `[[mailbox]]` stand under `mailbox`, those that stand in no section under "".
 type Keys = BTreeMap<String, BTreeSet<String>>;
