@@ -1,5 +1,7 @@
 //! What the tests need, and what `MAILHATCH_REQUIRE` says must be here.
 
+mod readme;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
