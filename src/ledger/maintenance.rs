@@ -21,14 +21,17 @@ const KEEP: Duration = Duration::from_secs(10 * 24 * 3600);
 /// A row is dated by the beginning of its delivery, which may take this long.
 const LONGEST_DELIVERY: i64 = 3600;
 
-/// How often.
-const PERIOD: Duration = Duration::from_secs(3600);
+/// How often. A pass reads the whole table of deliveries.
+const PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// After another process had the write lock.
 const ANOTHER_TRY: Duration = Duration::from_secs(1);
 
-/// Rows of one table in one step: a few milliseconds of the write lock.
+/// Rows of one table in one step, looked at or deleted: a few milliseconds of the write lock.
 const STEP: usize = 500;
+
+/// Behind the key of every delivery, which has 16 octets.
+const END: [u8; 17] = [0xff; 17];
 
 /// When to do what.
 #[derive(Debug, Default)]
@@ -79,20 +82,20 @@ fn expire_if_due(database: &mut Database, context: &Context) -> Result<Progress,
     // Maintenance never waits for another process: a message might wait behind it.
     let Ok(Some(_turn)) = context.in_flight.turn(Queue::Ledger, Duration::ZERO) else { return Ok(Progress::NotNow) };
     database.connection.busy_timeout(Duration::ZERO).map_err(failed)?;
-    let through = match database.connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+    let next = match database.connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(begun) => {
-            let through = expire(&Transaction::new(&begun, path, now), context)?;
+            let next = go_on(&Transaction::new(&begun, path, now), context)?;
             begun.commit().map_err(failed)?;
-            Some(through)
+            Some(next)
         }
         Err(busy) if busy.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => None,
         Err(failure) => return Err(failed(failure)),
     };
     database.connection.busy_timeout(PATIENCE).map_err(failed)?;
-    Ok(match through {
+    Ok(match next {
         None => Progress::NotNow,
-        Some(true) => Progress::Through,
-        Some(false) => Progress::More,
+        Some(None) => Progress::Through,
+        Some(Some(_)) => Progress::More,
     })
 }
 
@@ -102,14 +105,41 @@ fn was_done_within_the_period(transaction: &Transaction<'_>) -> Result<bool, Sta
     Ok(done.is_some_and(|done| done.abs_diff(transaction.now) < PERIOD.as_secs()))
 }
 
-/// Deletes a step's worth of what is past its time. True if that was all.
-fn expire(transaction: &Transaction<'_>, context: &Context) -> Result<bool, StateError> {
+/// One step of the pass that is under way; where the next one begins, or `None` if the pass is through.
+fn go_on(transaction: &Transaction<'_>, context: &Context) -> Result<Option<Place>, StateError> {
+    let place: Option<Option<Vec<u8>>> =
+        transaction.first("SELECT place FROM chore WHERE name = 'expiry'", [], |row| row.get(0))?;
+    let next = expire(transaction, context, &Place(place.flatten().unwrap_or_default()))?;
+    match &next {
+        Some(Place(place)) => transaction.execute(
+            "INSERT INTO chore (name, done, place) VALUES ('expiry', 0, ?1) ON CONFLICT DO UPDATE SET place = excluded.place",
+            [place],
+        )?,
+        None => transaction.execute(
+            "INSERT INTO chore (name, done) VALUES ('expiry', ?1) ON CONFLICT DO UPDATE SET done = excluded.done, place = NULL",
+            [transaction.now],
+        )?,
+    };
+    Ok(next)
+}
+
+/// The key up to which a pass has looked at the deliveries; empty at its beginning.
+#[derive(Debug, Default)]
+pub(super) struct Place(Vec<u8>);
+
+/// Deletes what is past its time from some rows behind a place; where to go on, or `None` if that was all.
+fn expire(transaction: &Transaction<'_>, context: &Context, place: &Place) -> Result<Option<Place>, StateError> {
     let before = |keep: Duration| transaction.now.saturating_sub(i64::try_from(keep.as_secs()).unwrap_or(i64::MAX));
+    let next: Option<Vec<u8>> = transaction.first(
+        "SELECT id FROM delivery WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET ?2",
+        (&place.0, STEP as i64),
+        |row| row.get(0),
+    )?;
+    transaction.execute(
+        "DELETE FROM delivery WHERE id > ?1 AND id <= ?2 AND begun < ?3",
+        (&place.0, next.as_deref().unwrap_or(&END), before(KEEP).saturating_sub(LONGEST_DELIVERY)),
+    )?;
     let tables = [
-        (
-            "DELETE FROM delivery WHERE id IN (SELECT id FROM delivery WHERE begun < ?1 LIMIT ?2)",
-            before(KEEP).saturating_sub(LONGEST_DELIVERY),
-        ),
         ("DELETE FROM refusal WHERE id IN (SELECT id FROM refusal WHERE first < ?1 LIMIT ?2)", before(KEEP)),
         ("DELETE FROM deferral WHERE id IN (SELECT id FROM deferral WHERE last < ?1 LIMIT ?2)", before(KEEP)),
         (
@@ -126,22 +156,21 @@ fn expire(transaction: &Transaction<'_>, context: &Context) -> Result<bool, Stat
     for (statement, before) in tables {
         through &= transaction.execute(statement, (before, STEP as i64))? < STEP;
     }
-    if through {
-        transaction.execute(
-            "INSERT INTO chore (name, done) VALUES ('expiry', ?1) ON CONFLICT DO UPDATE SET done = excluded.done",
-            [transaction.now],
-        )?;
-    }
-    Ok(through)
+    Ok(match next {
+        Some(next) => Some(Place(next)),
+        None if through => None,
+        None => Some(Place(END.to_vec())),
+    })
 }
 
-/// One step on demand; the value is true if that was all.
-pub(super) struct Expire;
+/// One step on demand, behind a place; the value is where the next one begins, or `None` if that was all.
+#[derive(Debug, Default)]
+pub(super) struct Expire(pub(super) Place);
 
 impl Command for Expire {
-    type Value = bool;
+    type Value = Option<Place>;
 
-    fn run(&mut self, transaction: &Transaction<'_>, context: &Context) -> Result<bool, StateError> {
-        expire(transaction, context)
+    fn run(&mut self, transaction: &Transaction<'_>, context: &Context) -> Result<Option<Place>, StateError> {
+        expire(transaction, context, &self.0)
     }
 }

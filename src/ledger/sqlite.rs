@@ -125,12 +125,15 @@ impl Ledger {
         }
     }
 
-    /// Deletes what is past its time, all of it. The ledger does this itself once an hour, in small steps.
+    /// Deletes what is past its time, all of it. The ledger does this itself once a day, in small steps.
     ///
     /// # Errors
     /// The ledger cannot be written.
     pub async fn expire(&self) -> Result<(), StateError> {
-        while !self.writer.ask(Expire).await? {}
+        let mut step = Expire::default();
+        while let Some(next) = self.writer.ask(step).await? {
+            step = Expire(next);
+        }
         Ok(())
     }
 

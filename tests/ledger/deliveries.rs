@@ -168,6 +168,33 @@ async fn a_process_for_one_event_works_without_a_thread() {
 }
 
 #[tokio::test]
+async fn a_pass_goes_on_where_another_process_has_stopped() {
+    let state = tempfile::tempdir().expect("directory");
+    six_hundred_expired(&state).await;
+    let kept = ledger(state.path());
+    kept.work_in_place();
+    for number in 600..1300 {
+        drop(claimed(&kept, number).await);
+    }
+    let chore = |column: &str| -> Option<i64> {
+        let question = format!("SELECT {column} FROM chore WHERE name = 'expiry'");
+        database(state.path()).query_row(&question, [], |row| row.get(0)).expect("a row")
+    };
+    for (left, is_through) in [(799, false), (700, false), (700, true)] {
+        // As a process for one event does: one step, and it ends.
+        let process = ledger(state.path());
+        process.work_in_place();
+        drop(claimed(&process, 1299).await);
+        process.maintain();
+        assert_eq!((count(&state, "delivery"), chore("place IS NULL")), (left, Some(i64::from(is_through))));
+    }
+    assert!(chore("done").is_some_and(|done| done > 0), "noted as done when it is through");
+    set(&state, "UPDATE delivery SET begun = begun - 11 * 86400");
+    kept.maintain();
+    assert_eq!(count(&state, "delivery"), 700, "the next pass is due a day later");
+}
+
+#[tokio::test]
 async fn a_reload_keeps_what_is_claimed() {
     let state = tempfile::tempdir().expect("directory");
     let before = ledger(state.path());
