@@ -9,11 +9,11 @@ bench: bench-setup
 	$(CARGO) build --locked --release
 	$(CARGO) bench --locked --bench figures -- $(BENCH_OPTIONS)
 
-# Reading a mailbox, beside fetchmail, getmail6 and mbsync; as root. It prints what stands in docs/performance-inbox.md.
+# Reading a mailbox, beside mail_room, fetchmail, getmail6 and mbsync; as root. It prints what stands in docs/performance-inbox.md.
 bench-inbox:
 	@command -v fetchmail >/dev/null && command -v getmail >/dev/null && command -v mbsync >/dev/null && \
-		test -x /usr/lib/dovecot/imap || DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-		dovecot-imapd fetchmail getmail6 isync
+		command -v mail_room >/dev/null && ruby -e 'require "faraday"' 2>/dev/null && test -x /usr/lib/dovecot/imap || DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+		dovecot-imapd fetchmail getmail6 isync ruby-faraday ruby-mail-room
 	$(CARGO) build --locked --release
 	benches/inbox/run target/release/mailhatch
 
