@@ -229,6 +229,8 @@ fn what_breaks_twice_costs_no_message_either() {
         ("gone before messages go", MOVE, &[Fault(FETCHED, ANOTHERS_EXPUNGE), GONE], "cause=folder"),
         ("nothing is found for once", KEEP, &[nothing_found("* SEARCH\r\n")], ""),
         ("nothing is said to be found for once", KEEP, &[nothing_found("")], ""),
+        ("the first search leaves messages out", KEEP, &[nothing_found("* SEARCH 7\r\n")], ""),
+        ("the first search leaves out what is in between", MOVE, &[nothing_found("* SEARCH 1 7\r\n")], ""),
         ("what waits is not found for once", KEEP, &[cut(FETCHED), nothing_found("* SEARCH\r\n")], ""),
         ("what waits is found in part", DELETE, &[cut(FETCHED), nothing_found("* SEARCH 4 7\r\n")], ""),
     ];

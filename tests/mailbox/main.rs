@@ -19,6 +19,7 @@ mod marks;
 mod oauth;
 mod octets;
 mod other_servers;
+mod pieces;
 mod provider;
 #[path = "../faults/seed.rs"]
 #[allow(dead_code, reason = "each test uses its own part")]
@@ -28,6 +29,7 @@ mod session;
 #[allow(dead_code, reason = "each test uses its own part")]
 mod site;
 mod stand_by;
+mod start_tls;
 #[path = "../support/mod.rs"]
 mod support;
 mod trial;

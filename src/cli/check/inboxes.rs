@@ -12,7 +12,7 @@ use crate::intake::mailbox::candidates::candidates;
 use crate::intake::mailbox::graph::GraphSource;
 use crate::intake::mailbox::imap::{Capabilities, Folder, ImapFolder, Selected};
 use crate::intake::mailbox::report::Report;
-use crate::intake::mailbox::source::{Got, Numbers, OpenMailbox, Source, Wanted};
+use crate::intake::mailbox::source::{Got, OpenMailbox, Source, Wanted};
 use crate::mail::{Item, Provider};
 
 /// Checks all of them.
@@ -199,11 +199,11 @@ async fn newest(
         Provider::ExchangeOnline => "exchange-online",
         Provider::Own { .. } => "own",
     };
-    let found: Numbers = open
-        .find(Wanted::From(crate::intake::mailbox::queue::Number::MIN))
+    let found = open
+        .find(Wanted::From(crate::intake::mailbox::number_set::Number::MIN))
         .await
         .map_err(|failure| failure.to_string())?;
-    let Some(number) = found.last().copied() else { return Ok(None) };
+    let Some(number) = found.last() else { return Ok(None) };
     let Got::Message(letter) = open.fetch(number, &look::room(config)).await.map_err(|failure| failure.to_string())?
     else {
         return Ok(None);

@@ -42,7 +42,7 @@ async fn look_through(site: &Site, inbox: &InboxConfig) -> Result<(), String> {
         candidates(&mut open, loaded, inbox.since).await.map_err(|failure| failure.to_string())?;
     let room = room(config);
     let mut counts = Counts::default();
-    for &number in &numbers {
+    for number in numbers.iter() {
         match open.fetch(number, &room).await.map_err(|failure| failure.to_string())? {
             Got::Message(letter) if letter.is_done => {}
             Got::Message(letter) => {

@@ -7,10 +7,11 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::failure::{Cause, Failure};
-use super::queue::{Known, Number, Queue, after_a_crash};
+use super::number_set::{Number, NumberSet};
+use super::queue::{Known, Queue, after_a_crash};
 use super::report::Report;
 use super::settle::Unshown;
-use super::source::{Numbers, OpenMailbox, Standing, Wanted};
+use super::source::{OpenMailbox, Standing, Wanted};
 use crate::config::Since;
 use crate::ledger::{InboxLog, InboxMessage, InboxState, MessageState};
 use crate::state_dir::StateError;
@@ -53,14 +54,16 @@ pub(super) type Loaded = Option<(InboxState, Vec<InboxMessage>)>;
 /// A beginning: where it is, which of the messages that are there are to be read, and what is said about it.
 pub(super) struct Begun {
     pub(super) state: InboxState,
-    pub(super) messages: Numbers,
+    pub(super) messages: NumberSet,
     pub(super) event: &'static str,
     pub(super) detail: String,
 }
 
 impl Begun {
     pub(super) fn position(self) -> Position {
-        resume(&self.state, self.messages.into_iter().map(new_message).collect())
+        let mut position = resume(&self.state, Vec::new());
+        position.queue.add(&self.messages);
+        position
     }
 }
 
@@ -77,7 +80,7 @@ pub(super) async fn position(
     match begin(open, &loaded, since).await? {
         Some(mut begun) => {
             begun.state.reader = Some(reader.to_owned());
-            let messages = begun.messages.iter().map(|number| number.get()).collect();
+            let messages = begun.messages.iter().map(Number::get).collect();
             log.begin_anew(begun.state.clone(), messages).await.map_err(failed)?;
             report.begins(begun.event, &begun.detail);
             Ok(begun.position())
@@ -126,11 +129,11 @@ async fn from(
     let next = standing.next;
     let start = if since == Since::All { Number::MIN } else { next };
     let (messages, detail, newest) = match since {
-        Since::All => (Numbers::new(), "since = \"all\": every message that is there is read".to_owned(), None),
+        Since::All => (NumberSet::default(), "since = \"all\": every message that is there is read".to_owned(), None),
         Since::Now => {
             let before = open.count_before().await?;
             let detail = format!("since = \"now\": {before} that are there stay as they are");
-            (Numbers::new(), detail, Some(SystemTime::now()))
+            (NumberSet::default(), detail, Some(SystemTime::now()))
         }
         Since::Day(_) | Since::Unseen => {
             let wanted = if let Since::Day(day) = since { Wanted::Since(day) } else { Wanted::Unseen };
@@ -158,14 +161,14 @@ async fn epoch(open: &mut impl OpenMailbox, standing: Standing, newest: SystemTi
 fn begun(
     standing: Standing,
     start: Number,
-    messages: Numbers,
+    mut messages: NumberSet,
     newest: Option<SystemTime>,
     event: &'static str,
     detail: String,
 ) -> Begun {
     // What comes in while we look is above the start anyway.
-    let messages: Numbers = messages.into_iter().filter(|number| *number < start).collect();
-    let low = messages.first().copied().unwrap_or(start).get();
+    messages.remove_from(start);
+    let low = messages.first().unwrap_or(start).get();
     let (validity, began) = (standing.validity, standing.next.get());
     let state = InboxState { validity, start: start.get(), low, began, newest, since: None, reader: None };
     Begun { state, messages, event, detail }
@@ -174,7 +177,7 @@ fn begun(
 /// What the ledger knows, as a queue.
 pub(super) fn resume(state: &InboxState, messages: Vec<InboxMessage>) -> Position {
     let (now, clock) = (Instant::now(), SystemTime::now());
-    let (mut pending, mut done, mut unshown) = (Vec::new(), Numbers::new(), Unshown::default());
+    let (mut pending, mut done, mut unshown) = (Vec::new(), NumberSet::default(), Unshown::default());
     for message in messages {
         let Some(number) = Number::new(message.number) else { continue };
         let InboxMessage { state, attempts, first, cause, .. } = message;
@@ -190,7 +193,7 @@ pub(super) fn resume(state: &InboxState, messages: Vec<InboxMessage>) -> Positio
                 unshown.add(number, state, now);
                 done.insert(number);
             }
-            MessageState::Left | MessageState::Marked => drop(done.insert(number)),
+            MessageState::Left | MessageState::Marked => done.insert(number),
         }
     }
     let number = |value| Number::new(value).unwrap_or(Number::MIN);
@@ -200,17 +203,6 @@ pub(super) fn resume(state: &InboxState, messages: Vec<InboxMessage>) -> Positio
         began: number(state.began),
         queue: Queue::new(number(state.low), pending, done, now.into_std(), clock),
         unshown,
-    }
-}
-
-fn new_message(number: Number) -> InboxMessage {
-    InboxMessage {
-        number: number.get(),
-        state: MessageState::New,
-        attempts: 0,
-        next_try: None,
-        first: None,
-        cause: None,
     }
 }
 

@@ -1,17 +1,16 @@
 //! What a reader would take from a mailbox now: for those who only look.
 
-use tokio::time::Instant;
-
 use super::beginning::{Loaded, begin, resume};
 use super::failure::Failure;
-use super::source::{Numbers, OpenMailbox, Wanted};
+use super::number_set::NumberSet;
+use super::source::{OpenMailbox, Wanted};
 use crate::config::Since;
 
 /// The messages that are not done.
 #[derive(Debug)]
 pub struct Candidates {
     /// Their numbers.
-    pub numbers: Numbers,
+    pub numbers: NumberSet,
     /// What a first run, or a new beginning, would say.
     pub beginning: Option<String>,
     /// What is below was there when the first run began.
@@ -28,10 +27,10 @@ pub async fn candidates(open: &mut impl OpenMailbox, loaded: Loaded, since: Sinc
     let mut position = match (begun, loaded) {
         (Some(begun), _) => begun.position(),
         (None, Some((state, messages))) => resume(&state, messages),
-        (None, None) => return Ok(Candidates { numbers: Numbers::new(), beginning, began: 0 }),
+        (None, None) => return Ok(Candidates { numbers: NumberSet::default(), beginning, began: 0 }),
     };
     let from = position.search_from();
     let found = open.find(Wanted::From(from)).await?;
-    position.queue.found(from, &found, Instant::now().into_std());
-    Ok(Candidates { numbers: position.queue.numbers().collect(), beginning, began: position.began.get() })
+    position.queue.found(from, &found);
+    Ok(Candidates { numbers: position.queue.numbers(), beginning, began: position.began.get() })
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 
-use super::queue::Number;
+use super::number_set::Number;
 use crate::crash_point::crash_point;
 use crate::intake::budget::Reservation;
 use crate::intake::{DeliverFetched, Fetched, Handled};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use super::queue::Number;
+use super::number_set::{Number, NumberSet};
 use super::source::{Got, Numbers, OpenMailbox, Room, Shown, Source, Standing, Wanted};
 use crate::ledger::MessageState;
 use crate::mail::Item;
@@ -59,17 +59,24 @@ impl<A: OpenMailbox, B: OpenMailbox> OpenMailbox for Either<A, B> {
         }
     }
 
-    async fn find(&mut self, wanted: Wanted) -> Result<Numbers, Failure> {
+    async fn find(&mut self, wanted: Wanted) -> Result<NumberSet, Failure> {
         match self {
             Self::A(a) => a.find(wanted).await,
             Self::B(b) => b.find(wanted).await,
         }
     }
 
-    async fn still_there(&mut self, missing: &Numbers) -> Result<Numbers, Failure> {
+    async fn still_there(&mut self, missing: &NumberSet) -> Result<NumberSet, Failure> {
         match self {
             Self::A(a) => a.still_there(missing).await,
             Self::B(b) => b.still_there(missing).await,
+        }
+    }
+
+    async fn overlooked(&mut self, unexplained: &NumberSet) -> Result<NumberSet, Failure> {
+        match self {
+            Self::A(a) => a.overlooked(unexplained).await,
+            Self::B(b) => b.overlooked(unexplained).await,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod failure;
 pub mod graph;
 pub mod https;
 pub mod imap;
+pub mod number_set;
 pub mod oauth;
 pub mod pulse;
 pub mod queue;

@@ -4,11 +4,9 @@
 //! blocks nobody. What is in the ledger is the truth; this is what a reader knows of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The number of a message in its inbox: for IMAP the UID.
-pub type Number = NonZeroU32;
+use super::number_set::{Number, NumberSet};
 
 /// The wait after the first failure; it doubles with each further one.
 const SHORTEST_WAIT: Duration = Duration::from_secs(60);
@@ -31,19 +29,24 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// The messages of one inbox that are not done.
 #[derive(Debug, Default)]
 pub struct Queue {
+    /// Never begun, and due: all that a backlog takes.
+    new: NumberSet,
+    /// Begun before: under way, or waiting.
     pending: BTreeMap<Number, Pending>,
     /// The same by when they are due; those under way are not in it.
     due: BTreeSet<(Instant, Number)>,
-    /// Done, though not below every one that is pending.
-    done: BTreeSet<Number>,
+    /// Done, though not below every one that is not.
+    done: NumberSet,
     /// Every number below is done.
     low: Option<Number>,
     /// The highest number that was ever seen.
     highest: Option<Number>,
+    /// Up to this number it is known why a search did not find a message.
+    explained: Option<Number>,
     app: AppPause,
 }
 
-/// One message that is not done.
+/// One message that was begun and is not done.
 #[derive(Clone, Debug, PartialEq)]
 struct Pending {
     attempts: u32,
@@ -87,16 +90,26 @@ pub enum Held {
 
 impl Queue {
     /// What the ledger knows: what is not done, and above `low` what is.
-    pub fn new(low: Number, pending: Vec<Known>, done: BTreeSet<Number>, now: Instant, clock: SystemTime) -> Self {
-        let mut queue = Self { low: Some(low), highest: done.last().copied(), done, ..Self::default() };
+    pub fn new(low: Number, pending: Vec<Known>, done: NumberSet, now: Instant, clock: SystemTime) -> Self {
+        let mut queue = Self { low: Some(low), highest: done.last(), done, ..Self::default() };
         for known in pending {
             queue.take(known, now, clock);
         }
         queue
     }
 
+    /// Messages that were never begun.
+    pub fn add(&mut self, numbers: &NumberSet) {
+        self.new.extend(numbers.iter());
+        self.highest = self.highest.max(numbers.last());
+    }
+
     /// What the ledger says of one message that waits: it may be due now where it was not before.
     pub fn take(&mut self, known: Known, now: Instant, clock: SystemTime) {
+        let is_new = known.attempts == 0 && known.next_try.is_none() && known.first.is_none();
+        if is_new && !self.pending.contains_key(&known.number) {
+            return self.add(&NumberSet::from_iter([known.number]));
+        }
         // A wait longer than any that is chosen comes from a clock that was wrong.
         let wait = known.next_try.and_then(|at| at.duration_since(clock).ok()).unwrap_or_default();
         let due = now + if wait > LONGEST_ASKED { backed_off(known.attempts, 0.5) } else { wait };
@@ -105,31 +118,45 @@ impl Queue {
             let Some(at) = before.due else { return };
             self.due.remove(&(at, known.number));
         }
+        self.new.remove(known.number);
         self.due.insert((due, known.number));
         let pending = Pending { attempts: known.attempts, due: Some(due), first: known.first, cause: known.cause };
         self.pending.insert(known.number, pending);
     }
 
     /// What waits, and a search from `from` on did not find.
-    pub fn missing(&self, from: Number, found: &BTreeSet<Number>) -> BTreeSet<Number> {
-        let waits = self.pending.range(from..).filter(|(_, pending)| pending.due.is_some());
-        waits.map(|(number, _)| *number).filter(|number| !found.contains(number)).collect()
+    pub fn missing(&self, from: Number, found: &NumberSet) -> NumberSet {
+        let waits = self.pending.range(from..).filter(|(_, pending)| pending.due.is_some()).map(|(number, _)| *number);
+        let new = self.new.iter().filter(|number| *number >= from);
+        waits.chain(new).filter(|number| !found.contains(*number)).collect()
     }
 
-    /// What is in the mailbox now, from `from` on. What is not there any more, and not under way, is given back: nobody can
-    /// do anything with it.
-    pub fn found(&mut self, from: Number, found: &BTreeSet<Number>, now: Instant) -> Vec<Number> {
-        let gone: Vec<_> = self.missing(from, found).into_iter().collect();
-        gone.iter().for_each(|&number| self.finish(number));
-        for &number in found {
-            let is_done = self.done.contains(&number) || self.low.is_some_and(|low| number < low);
-            if is_done || self.pending.contains_key(&number) {
-                continue;
-            }
-            self.pending.insert(number, Pending { attempts: 0, due: Some(now), first: None, cause: None });
-            self.due.insert((now, number));
+    /// The numbers below what a search from `from` on found of which nobody knows whose they are: they would be taken for done from
+    /// now on, and one answer may have left out a message.
+    pub fn unexplained(&self, from: Number, found: &NumberSet) -> NumberSet {
+        let next = self.explained.and_then(|explained| explained.checked_add(1)).unwrap_or(from).max(from);
+        let Some(last) = found.last() else { return NumberSet::default() };
+        let mut known = found.clone();
+        for (first, last) in self.new.ranges().chain(self.done.ranges()) {
+            known.insert_range(first, last);
         }
-        self.highest = self.highest.max(found.last().copied());
+        known.extend(self.pending.keys().copied());
+        known.gaps(next, last)
+    }
+
+    /// What is in the mailbox now, from `from` on, with what is still there of [`Queue::missing`] and [`Queue::unexplained`]. What is
+    /// not there any more, and not under way, is given back: nobody can do anything with it.
+    pub fn found(&mut self, from: Number, found: &NumberSet) -> Vec<Number> {
+        let gone: Vec<_> = self.missing(from, found).iter().collect();
+        gone.iter().for_each(|&number| self.finish(number));
+        for number in found.iter() {
+            let is_done = self.done.contains(number) || self.low.is_some_and(|low| number < low);
+            if !is_done && !self.pending.contains_key(&number) {
+                self.new.insert(number);
+            }
+        }
+        self.highest = self.highest.max(found.last());
+        self.explained = self.explained.max(found.last());
         gone
     }
 
@@ -140,12 +167,18 @@ impl Queue {
         if is_paused && (self.app.until.is_some_and(|until| until > now) || self.under_way() > 0) {
             return None;
         }
-        self.due.first().filter(|(due, _)| *due <= now).map(|(_, number)| *number)
+        self.due_at(now)
+    }
+
+    /// What waited and is due goes before what is new: it is older.
+    fn due_at(&self, now: Instant) -> Option<Number> {
+        let waited = self.due.first().filter(|(due, _)| *due <= now).map(|(_, number)| *number);
+        waited.or_else(|| self.new.first())
     }
 
     /// When [`Queue::next`] has something, if nothing else happens; `None`: not before something does.
-    pub fn next_at(&self) -> Option<Instant> {
-        let due = self.due.first().map(|(due, _)| *due)?;
+    pub fn next_at(&self, now: Instant) -> Option<Instant> {
+        let due = if self.new.is_empty() { self.due.first()?.0 } else { now };
         let is_paused = self.app.deferrals >= APP_DEFERRALS;
         if is_paused && self.under_way() > 0 {
             return None;
@@ -156,11 +189,15 @@ impl Queue {
 
     /// Whether messages are due that only wait for the application.
     pub fn waits_for_app(&self, now: Instant) -> bool {
-        self.next(now).is_none() && self.due.first().is_some_and(|(due, _)| *due <= now) && self.under_way() == 0
+        self.next(now).is_none() && self.due_at(now).is_some() && self.under_way() == 0
     }
 
     /// Begins a message. Gives how often it was begun, this time included.
     pub fn begin(&mut self, number: Number, clock: SystemTime) -> u32 {
+        if self.new.contains(number) {
+            self.new.remove(number);
+            self.pending.insert(number, Pending { attempts: 0, due: None, first: None, cause: None });
+        }
         let Some(pending) = self.pending.get_mut(&number) else { return 0 };
         if let Some(due) = pending.due.take() {
             self.due.remove(&(due, number));
@@ -230,6 +267,7 @@ impl Queue {
         if let Some(Pending { due: Some(due), .. }) = self.pending.remove(&number) {
             self.due.remove(&(due, number));
         }
+        self.new.remove(number);
         self.done.insert(number);
         self.highest = self.highest.max(Some(number));
     }
@@ -237,10 +275,10 @@ impl Queue {
     /// Every number below is done: forgets about them. Gives the lowest that is not.
     pub fn advance(&mut self) -> Option<Number> {
         let behind = self.highest.and_then(|highest| highest.checked_add(1));
-        let lowest = self.pending.keys().next().copied().or(behind);
+        let lowest = [self.pending.keys().next().copied(), self.new.first()].into_iter().flatten().min().or(behind);
         self.low = self.low.max(lowest);
         if let Some(low) = self.low {
-            self.done = self.done.split_off(&low);
+            self.done.remove_below(low);
         }
         self.low
     }
@@ -252,17 +290,19 @@ impl Queue {
 
     /// Messages that are not done.
     pub fn len(&self) -> usize {
-        self.pending.len()
+        self.pending.len() + self.new.len()
     }
 
-    /// Those that are not done, in order.
-    pub fn numbers(&self) -> impl Iterator<Item = Number> {
-        self.pending.keys().copied()
+    /// Those that are not done.
+    pub fn numbers(&self) -> NumberSet {
+        let mut numbers = self.new.clone();
+        numbers.extend(self.pending.keys().copied());
+        numbers
     }
 
     /// Whether all is done.
     pub fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+        self.pending.is_empty() && self.new.is_empty()
     }
 
     /// Messages that are under way.
@@ -309,7 +349,7 @@ mod tests {
         Number::new(value).expect("not zero")
     }
 
-    fn numbers(values: impl IntoIterator<Item = u32>) -> BTreeSet<Number> {
+    fn numbers(values: impl IntoIterator<Item = u32>) -> NumberSet {
         values.into_iter().map(number).collect()
     }
 
@@ -319,7 +359,7 @@ mod tests {
 
     fn empty(low: u32) -> (Queue, Instant, SystemTime) {
         let (now, clock) = (Instant::now(), SystemTime::now());
-        (Queue::new(number(low), Vec::new(), BTreeSet::new(), now, clock), now, clock)
+        (Queue::new(number(low), Vec::new(), NumberSet::default(), now, clock), now, clock)
     }
 
     /// Takes what is due at `now`, in order.
@@ -335,16 +375,16 @@ mod tests {
     #[test]
     fn a_message_that_waits_blocks_nobody() {
         let (mut queue, now, _) = empty(1);
-        queue.found(number(1), &numbers([1, 2, 3]), now);
+        queue.found(number(1), &numbers([1, 2, 3]));
         assert_eq!(drain(&mut queue, now), [1, 2, 3]);
         let wait = queue.defer(number(1), Held::Otherwise, "ledger", None, now, 0.5);
         assert_eq!(wait, SHORTEST_WAIT);
         queue.finish(number(2));
         queue.finish(number(3));
-        queue.found(number(1), &numbers([1, 2, 3, 4]), now);
+        queue.found(number(1), &numbers([1, 2, 3, 4]));
         assert_eq!(drain(&mut queue, now), [4], "2 and 3 are done, 1 waits");
         assert_eq!(queue.advance(), Some(number(1)));
-        assert_eq!(queue.next_at(), Some(now + SHORTEST_WAIT));
+        assert_eq!(queue.next_at(now), Some(now + SHORTEST_WAIT));
         assert_eq!(drain(&mut queue, now + SHORTEST_WAIT), [1]);
     }
 
@@ -369,7 +409,7 @@ mod tests {
     #[test]
     fn an_application_that_asks_for_time_gets_it() {
         let (mut queue, now, _) = empty(1);
-        queue.found(number(1), &numbers([1]), now);
+        queue.found(number(1), &numbers([1]));
         drain(&mut queue, now);
         let wait = queue.defer(number(1), Held::ByApp, "app", Some(SECOND * 600), now, 0.5);
         assert_eq!(wait, SECOND * 600);
@@ -381,7 +421,7 @@ mod tests {
     #[test]
     fn after_three_deferrals_by_the_application_one_message_tries() {
         let (mut queue, now, clock) = empty(1);
-        queue.found(number(1), &numbers(1..=10), now);
+        queue.found(number(1), &numbers(1..=10));
         for value in 1..=3 {
             assert_eq!(queue.next(now), Some(number(value)));
             queue.begin(number(value), clock);
@@ -389,33 +429,45 @@ mod tests {
         }
         assert_eq!(queue.next(now), None);
         assert!(queue.waits_for_app(now));
-        assert_eq!(queue.next_at(), Some(now + SECOND * 7));
+        assert_eq!(queue.next_at(now), Some(now + SECOND * 7));
         let later = now + SECOND * 7;
         assert_eq!(drain(&mut queue, later), [4], "one alone");
         queue.defer(number(4), Held::ByApp, "app", None, later, 0.5);
         assert_eq!(queue.next(later), None);
         let later = later + SECOND * 2;
         assert_eq!(drain(&mut queue, later), [5]);
-        assert_eq!(queue.next_at(), None, "not before its end is known");
+        assert_eq!(queue.next_at(now), None, "not before its end is known");
         queue.app_answered();
         queue.finish(number(5));
         assert_eq!(drain(&mut queue, later), [6, 7, 8, 9, 10], "the application is back");
     }
 
     #[test]
+    fn what_a_search_leaves_out_is_asked_for_once() {
+        let (mut queue, now, _) = empty(3);
+        let found = numbers([5, 9]);
+        assert_eq!(queue.unexplained(number(3), &found), numbers([3, 4, 6, 7, 8]));
+        queue.found(number(3), &numbers([5, 7, 9]));
+        assert_eq!(queue.unexplained(number(3), &numbers([5, 7, 9])), NumberSet::default(), "it is explained");
+        assert_eq!(queue.unexplained(number(3), &numbers([5, 7, 9, 12])), numbers([10, 11]));
+        assert_eq!(queue.unexplained(number(3), &NumberSet::default()), NumberSet::default());
+        assert_eq!(drain(&mut queue, now), [5, 7, 9]);
+    }
+
+    #[test]
     fn what_another_client_removed_is_given_back() {
         let (mut queue, now, _) = empty(5);
-        queue.found(number(5), &numbers([5, 6, 7]), now);
+        queue.found(number(5), &numbers([5, 6, 7]));
         queue.begin(number(6), SystemTime::now());
-        assert_eq!(queue.found(number(5), &numbers([7]), now), [number(5)], "6 is under way: its fetch will tell");
+        assert_eq!(queue.found(number(5), &numbers([7])), [number(5)], "6 is under way: its fetch will tell");
         assert_eq!(drain(&mut queue, now), [7]);
     }
 
     #[test]
     fn what_is_below_the_range_that_was_looked_at_is_not_gone() {
         let (now, clock) = (Instant::now(), SystemTime::now());
-        let mut queue = Queue::new(number(3), vec![known(3, 0, None)], BTreeSet::new(), now, clock);
-        assert_eq!(queue.found(number(10), &numbers([10]), now), []);
+        let mut queue = Queue::new(number(3), vec![known(3, 0, None)], NumberSet::default(), now, clock);
+        assert_eq!(queue.found(number(10), &numbers([10])), []);
         assert_eq!(drain(&mut queue, now), [3, 10]);
     }
 
@@ -434,14 +486,14 @@ mod tests {
         assert_eq!(drain(&mut queue, now), [2, 4]);
         assert_eq!(drain(&mut queue, now + SECOND * 30), [1]);
         assert_eq!(drain(&mut queue, now + SECOND * 120), [3]);
-        assert_eq!(queue.found(number(1), &numbers([5, 6]), now), []);
+        assert_eq!(queue.found(number(1), &numbers([5, 6])), []);
         assert_eq!(drain(&mut queue, now), [6], "5 is done");
     }
 
     #[test]
     fn retry_makes_what_waits_due() {
         let (mut queue, now, clock) = empty(1);
-        queue.found(number(1), &numbers([1]), now);
+        queue.found(number(1), &numbers([1]));
         drain(&mut queue, now);
         queue.defer(number(1), Held::Otherwise, "x", None, now, 0.5);
         assert_eq!(queue.next(now), None);
@@ -460,6 +512,8 @@ mod tests {
         Finish,
         Remove(u32),
         Search,
+        /// An answer that leaves out messages.
+        SearchInPart(u32),
         Advance,
         Wait(u64),
     }
@@ -473,7 +527,7 @@ mod tests {
             Just(Event::Finish),
             (0..20_u32).prop_map(Event::Remove),
             Just(Event::Search),
-            Just(Event::Search),
+            any::<u32>().prop_map(Event::SearchInPart),
             Just(Event::Advance),
             (1..4000_u64).prop_map(Event::Wait),
         ]
@@ -485,7 +539,7 @@ mod tests {
         #[test]
         fn every_message_is_done_once(events in proptest::collection::vec(event(), 0..200)) {
             let (mut queue, mut now, clock) = empty(1);
-            let (mut next, mut mailbox, mut done) = (1, BTreeSet::new(), BTreeSet::new());
+            let (mut next, mut mailbox, mut done) = (1, BTreeSet::<Number>::new(), BTreeSet::new());
             let mut under_way = BTreeSet::new();
             let begin = |queue: &mut Queue, now, under_way: &mut BTreeSet<Number>, done: &BTreeSet<Number>| {
                 let number = queue.next(now)?;
@@ -497,7 +551,7 @@ mod tests {
             for event in events {
                 match event {
                     Event::Arrive(count) => {
-                        mailbox.extend(numbers(next..next + count));
+                        mailbox.extend(numbers(next..next + count).iter());
                         next += count;
                     }
                     Event::Begin => drop(begin(&mut queue, now, &mut under_way, &done)),
@@ -520,7 +574,16 @@ mod tests {
                     }
                     Event::Search => {
                         let from = queue.low().unwrap_or(Number::MIN);
-                        queue.found(from, &mailbox.range(from..).copied().collect(), now);
+                        queue.found(from, &mailbox.range(from..).copied().collect());
+                    }
+                    Event::SearchInPart(mask) => {
+                        let from = queue.low().unwrap_or(Number::MIN);
+                        let is_told = |number: &Number| mask >> (number.get() % 32) & 1 == 1;
+                        let mut found: NumberSet = mailbox.range(from..).copied().filter(is_told).collect();
+                        let mut asked = queue.missing(from, &found);
+                        asked.extend(queue.unexplained(from, &found).iter());
+                        found.extend(asked.iter().filter(|number| mailbox.contains(number)));
+                        queue.found(from, &found);
                     }
                     Event::Advance => {
                         let low = queue.advance().expect("low");
@@ -537,7 +600,7 @@ mod tests {
             queue.app_answered();
             now += LONGEST_ASKED * 2;
             let from = queue.low().unwrap_or(Number::MIN);
-            queue.found(from, &mailbox.range(from..).copied().collect(), now);
+            queue.found(from, &mailbox.range(from..).copied().collect());
             while let Some(number) = begin(&mut queue, now, &mut under_way, &done) {
                 queue.finish(number);
                 done.insert(number);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::queue::Number;
+use super::number_set::Number;
 use super::source::Numbers;
 use crate::ledger::MessageState;
 

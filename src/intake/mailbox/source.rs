@@ -10,12 +10,12 @@ use time::Date;
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use super::queue::Number;
+use super::number_set::{Number, NumberSet};
 use crate::intake::budget::{Budget, Reservation};
 use crate::ledger::MessageState;
 use crate::mail::{Content, Item};
 
-/// Messages by their numbers.
+/// A few messages by their numbers.
 pub type Numbers = BTreeSet<Number>;
 
 /// A mailbox that can be opened again and again.
@@ -117,11 +117,15 @@ pub trait OpenMailbox: Send {
     fn item(&mut self, number: Number) -> impl Future<Output = Item> + Send;
 
     /// Looks for messages.
-    fn find(&mut self, wanted: Wanted) -> impl Future<Output = Result<Numbers, Failure>> + Send;
+    fn find(&mut self, wanted: Wanted) -> impl Future<Output = Result<NumberSet, Failure>> + Send;
 
     /// Which of these, that a search did not find, are to be read all the same. A search may be incomplete, and what is taken
     /// for gone is never looked for again.
-    fn still_there(&mut self, missing: &Numbers) -> impl Future<Output = Result<Numbers, Failure>> + Send;
+    fn still_there(&mut self, missing: &NumberSet) -> impl Future<Output = Result<NumberSet, Failure>> + Send;
+
+    /// Which of these numbers, of which nobody knows whose they are, are messages to be read: a search may have left them out, and
+    /// is not asked for them again.
+    fn overlooked(&mut self, unexplained: &NumberSet) -> impl Future<Output = Result<NumberSet, Failure>> + Send;
 
     /// Fetches one message. Nothing in the mailbox changes.
     fn fetch(&mut self, number: Number, room: &Room) -> impl Future<Output = Result<Got, Failure>> + Send;

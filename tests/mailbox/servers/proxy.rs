@@ -48,6 +48,7 @@ struct Shared {
     server: u16,
     faults: Vec<Fault>,
     played: Mutex<usize>,
+    commands: Mutex<Vec<String>>,
     connections: Mutex<Vec<TcpStream>>,
     is_over: AtomicBool,
 }
@@ -61,6 +62,7 @@ impl Proxy {
             server,
             faults: faults.to_vec(),
             played: Mutex::default(),
+            commands: Mutex::default(),
             connections: Mutex::default(),
             is_over: AtomicBool::new(false),
         });
@@ -83,6 +85,11 @@ impl Proxy {
     /// How many faults were played.
     pub fn played(&self) -> usize {
         *self.shared.played.lock().unwrap()
+    }
+
+    /// What the client has said, line by line.
+    pub fn commands(&self) -> Vec<String> {
+        self.shared.commands.lock().unwrap().clone()
     }
 
     /// What ends every connection, for another thread.
@@ -173,6 +180,7 @@ fn commands(shared: &Shared, mut from: BufReader<TcpStream>, mut to: TcpStream, 
     let mut line = Vec::new();
     while from.read_until(b'\n', &mut line).is_ok_and(|octets| octets > 0) {
         let text = String::from_utf8_lossy(&line).into_owned();
+        shared.commands.lock().unwrap().push(text.clone());
         if let Some((tag, command)) = text.trim_end().split_once(' ') {
             *running.lock().unwrap() = (tag.to_owned(), command.to_owned());
         } else if text.trim_end() == "DONE" {

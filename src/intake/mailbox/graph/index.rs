@@ -4,8 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::intake::mailbox::failure::{Cause, Failure};
-use crate::intake::mailbox::queue::Number;
-use crate::intake::mailbox::source::Numbers;
+use crate::intake::mailbox::number_set::{Number, NumberSet};
 use crate::ledger::{InboxLog, ListItem, ListPosition};
 use crate::state_dir::StateError;
 
@@ -73,7 +72,7 @@ impl Index {
         }
     }
 
-    pub(super) async fn from(&self, from: Number) -> Result<Numbers, Failure> {
+    pub(super) async fn from(&self, from: Number) -> Result<NumberSet, Failure> {
         match self {
             Self::Ledger { log, validity } => {
                 log.numbers_from(*validity, from.get()).await.map(numbers).map_err(failed)
@@ -82,7 +81,7 @@ impl Index {
         }
     }
 
-    pub(super) async fn since(&self, since: SystemTime) -> Result<Numbers, Failure> {
+    pub(super) async fn since(&self, since: SystemTime) -> Result<NumberSet, Failure> {
         match self {
             Self::Ledger { log, validity } => log.numbers_since(*validity, since).await.map(numbers).map_err(failed),
             Self::Memory(memory) => {
@@ -96,7 +95,7 @@ impl Index {
             Self::Ledger { log, validity } => {
                 log.number_of(*validity, id).await.map(|number| number.and_then(Number::new)).map_err(failed)
             }
-            Self::Memory(memory) => Ok(Self::those(memory, |_, item| item.id == id).first().copied()),
+            Self::Memory(memory) => Ok(Self::those(memory, |_, item| item.id == id).first()),
         }
     }
 
@@ -110,7 +109,7 @@ impl Index {
         }
     }
 
-    fn those(memory: &Mutex<Memory>, is_meant: impl Fn(u32, &ListItem) -> bool) -> Numbers {
+    fn those(memory: &Mutex<Memory>, is_meant: impl Fn(u32, &ListItem) -> bool) -> NumberSet {
         Self::memory(memory, |memory| {
             let meant = memory.items.iter().filter(|(number, item)| is_meant(*number, item));
             numbers(meant.map(|(number, _)| *number).collect())
@@ -122,6 +121,6 @@ pub(super) fn failed(error: StateError) -> Failure {
     Failure::new(Cause::Ledger, error.to_string())
 }
 
-fn numbers(values: Vec<u32>) -> Numbers {
+fn numbers(values: Vec<u32>) -> NumberSet {
     values.into_iter().filter_map(Number::new).collect()
 }

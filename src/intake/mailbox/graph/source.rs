@@ -17,7 +17,7 @@ use super::place::Place;
 use super::refusal::Refusal;
 use crate::intake::mailbox::failure::{Cause, Failure};
 use crate::intake::mailbox::imap::Builder;
-use crate::intake::mailbox::queue::Number;
+use crate::intake::mailbox::number_set::{Number, NumberSet};
 use crate::intake::mailbox::report::Report;
 use crate::intake::mailbox::source::{Got, Letter, Numbers, OpenMailbox, Room, Shown, Source, Standing, Wanted};
 use crate::ledger::{InboxLog, ListItem, MessageState};
@@ -258,9 +258,9 @@ impl GraphFolder {
         Ok(since.and_then(|since| OffsetDateTime::from(since).replace_nanosecond(0).ok()?.format(&Rfc3339).ok()))
     }
 
-    async fn unread(&self) -> Result<Numbers, Failure> {
+    async fn unread(&self) -> Result<NumberSet, Failure> {
         let mut url = self.source.place.unread(&self.folder);
-        let (mut numbers, mut seen) = (Numbers::new(), HashSet::new());
+        let (mut numbers, mut seen) = (NumberSet::default(), HashSet::new());
         while seen.insert(url.to_string()) {
             let mut given = match self.source.graph.ask("list unread messages", &Question::get(url)).await? {
                 Ok(given) => given,
@@ -346,7 +346,7 @@ impl OpenMailbox for GraphFolder {
         }
     }
 
-    async fn find(&mut self, wanted: Wanted) -> Result<Numbers, Failure> {
+    async fn find(&mut self, wanted: Wanted) -> Result<NumberSet, Failure> {
         self.read_list().await?;
         match wanted {
             Wanted::From(from) => self.index.from(from).await,
@@ -355,9 +355,13 @@ impl OpenMailbox for GraphFolder {
         }
     }
 
-    async fn still_there(&mut self, _missing: &Numbers) -> Result<Numbers, Failure> {
+    async fn still_there(&mut self, _missing: &NumberSet) -> Result<NumberSet, Failure> {
         // What is found is what the list in the ledger has, and the list only grows.
-        Ok(Numbers::new())
+        Ok(NumberSet::default())
+    }
+
+    async fn overlooked(&mut self, _unexplained: &NumberSet) -> Result<NumberSet, Failure> {
+        Ok(NumberSet::default())
     }
 
     async fn fetch(&mut self, number: Number, room: &Room) -> Result<Got, Failure> {

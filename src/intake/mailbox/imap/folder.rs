@@ -1,6 +1,5 @@
 //! An open folder as a reader sees it: candidates, messages by pieces, marks that are looked at afterwards.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
@@ -14,9 +13,8 @@ use super::marking::{After, Marker};
 use super::part::{Octets, Part};
 use super::request::{Answer, Folder, Refusal, Request, Search};
 use super::session::{Access, Plan};
-use super::uids::HIGHEST;
 use crate::intake::mailbox::failure::{Cause, Failure, Remedy};
-use crate::intake::mailbox::queue::Number;
+use crate::intake::mailbox::number_set::{Number, NumberSet};
 use crate::intake::mailbox::source::{Got, Letter, Numbers, OpenMailbox, Room, Shown, Source, Standing, Wanted};
 use crate::ledger::MessageState;
 use crate::mail::{Content, ContentBuilder, Item};
@@ -24,11 +22,14 @@ use crate::mail::{Content, ContentBuilder, Item};
 /// Octets of one FETCH. A longer message comes in so many pieces, so that little of it is in memory twice.
 const PIECE: u32 = 1024 * 1024;
 
-/// Messages that are asked for in one command: its line stays short.
+/// Ranges of messages that are asked for in one command: its line stays short.
 const AT_ONCE: usize = 200;
 
 /// What a response may be longer than a piece, or than a whole message where a server does not give pieces.
 const RESPONSE_ROOM: u64 = 1024 * 1024;
+
+/// The longest response may be so long at least: the UIDs of a million messages, which come in one.
+const LONGEST_RESPONSE: u64 = 8 * 1024 * 1024;
 
 /// Where the credential of a login comes from. It is asked before each one.
 pub trait CredentialSource: Send + Sync + 'static {
@@ -89,7 +90,8 @@ impl<C: CredentialSource> Source for ImapSource<C> {
             folder: self.folder.clone(),
             folder_name: self.folder_name.clone(),
             access: if read_only { Access::ReadOnly } else { Access::ReadWrite },
-            max_response_size: u32::try_from(self.message_size.saturating_add(RESPONSE_ROOM)).unwrap_or(u32::MAX),
+            max_response_size: u32::try_from(self.message_size.saturating_add(RESPONSE_ROOM).max(LONGEST_RESPONSE))
+                .unwrap_or(u32::MAX),
             tag_prefix: random_prefix(),
         };
         let connection = match Connection::open(&self.endpoint, plan, self.limits).await {
@@ -114,7 +116,7 @@ impl<C: CredentialSource> Source for ImapSource<C> {
         };
         if folder.connection.session().selected().uid_next.is_none() {
             // RFC 3501 wants UIDNEXT; what is there tells as much.
-            let highest = folder.find(Wanted::From(Number::MIN)).await?.last().copied();
+            let highest = folder.find(Wanted::From(Number::MIN)).await?.last();
             folder.next = highest.and_then(|highest| highest.checked_add(1)).unwrap_or(Number::MIN);
         }
         Ok(folder)
@@ -167,9 +169,28 @@ impl ImapFolder {
         Ok(())
     }
 
+    /// Which of these are there, and neither deleted nor done; with `unsaid`, those of which the server does not say as well.
+    async fn unmarked(&mut self, numbers: &NumberSet, unsaid: bool) -> Result<NumberSet, Failure> {
+        let mut there = NumberSet::default();
+        let ranges: Vec<_> = numbers.ranges().collect();
+        for some in ranges.chunks(AT_ONCE) {
+            let mut asked = NumberSet::default();
+            some.iter().for_each(|(first, last)| asked.insert_range(*first, *last));
+            match self.connection.ask(&Request::Flags(asked.clone())).await? {
+                Ok(Answer::Flags(list)) => {
+                    there.extend(list.iter().filter(|(_, flags)| !flags.deleted && !flags.done).map(|(uid, _)| *uid));
+                }
+                Err(Refusal { failure: Some(failure), .. }) => return Err(failure),
+                Err(_) if unsaid => there.extend(asked.iter()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(there)
+    }
+
     /// Whether a message is there, as far as the server says.
     async fn is_there(&mut self, number: Number) -> Result<bool, Failure> {
-        match self.connection.ask(&Request::Flags(BTreeSet::from([number]))).await? {
+        match self.connection.ask(&Request::Flags(NumberSet::from_iter([number]))).await? {
             Ok(Answer::Flags(list)) => Ok(!list.is_empty()),
             Ok(_) => Ok(false),
             // It does not say.
@@ -188,7 +209,7 @@ impl ImapFolder {
     /// Why a message has no octets: it is gone, or the server does not give it.
     async fn without_octets(&mut self, number: Number) -> Result<Got, Failure> {
         Ok(match self.is_there(number).await? {
-            true => not("no-data", "the server lists the message, and gives no octet of it"),
+            true => not("no-data", "the server lists the message, and does not give its octets"),
             false => Got::Gone,
         })
     }
@@ -223,7 +244,7 @@ impl OpenMailbox for ImapFolder {
         Item::Uid { validity: self.standing().validity, uid: number.get() }
     }
 
-    async fn find(&mut self, wanted: Wanted) -> Result<Numbers, Failure> {
+    async fn find(&mut self, wanted: Wanted) -> Result<NumberSet, Failure> {
         self.is_the_same().await?;
         let selected = *self.connection.session().selected();
         // A keyword that no message has is not looked for: some servers would make it, others refuse.
@@ -235,12 +256,13 @@ impl OpenMailbox for ImapFolder {
         };
         let from = search.from;
         match self.connection.ask(&Request::Search(search)).await? {
-            Ok(Answer::Found(found)) => {
+            Ok(Answer::Found(mut found)) => {
                 self.told = selected.told;
                 // `from:*` always has the last message.
-                Ok(found.into_iter().filter(|uid| *uid >= from && uid.get() <= HIGHEST).collect())
+                found.remove_below(from);
+                Ok(found)
             }
-            Ok(_) => Ok(Numbers::new()),
+            Ok(_) => Ok(NumberSet::default()),
             Err(Refusal { failure: Some(failure), .. }) => Err(failure),
             Err(refusal) => {
                 Err(Failure::new(Cause::Refused, format!("the server refuses to search: {}", refusal.text)))
@@ -248,21 +270,13 @@ impl OpenMailbox for ImapFolder {
         }
     }
 
-    async fn still_there(&mut self, missing: &Numbers) -> Result<Numbers, Failure> {
-        let mut there = Numbers::new();
-        let numbers: Vec<_> = missing.iter().copied().collect();
-        for some in numbers.chunks(AT_ONCE) {
-            match self.connection.ask(&Request::Flags(some.iter().copied().collect())).await? {
-                Ok(Answer::Flags(list)) => {
-                    there.extend(list.iter().filter(|(_, flags)| !flags.deleted && !flags.done).map(|(uid, _)| *uid));
-                }
-                Ok(_) => {}
-                Err(Refusal { failure: Some(failure), .. }) => return Err(failure),
-                // It does not say: the fetch will tell.
-                Err(_) => there.extend(some),
-            }
-        }
-        Ok(there)
+    async fn still_there(&mut self, missing: &NumberSet) -> Result<NumberSet, Failure> {
+        // Where it does not say, the fetch will tell.
+        self.unmarked(missing, true).await
+    }
+
+    async fn overlooked(&mut self, unexplained: &NumberSet) -> Result<NumberSet, Failure> {
+        self.unmarked(unexplained, false).await
     }
 
     async fn fetch(&mut self, number: Number, room: &Room) -> Result<Got, Failure> {
@@ -276,7 +290,7 @@ impl OpenMailbox for ImapFolder {
             Err(refusal) => return refused(refusal),
         };
         let is_done = first.flags.is_some_and(|flags| flags.deleted || flags.done);
-        let came_in = first.internal_date;
+        let (came_in, hint) = (first.internal_date, first.size_hint.unwrap_or_default());
         let octets = match first.octets {
             Octets::Some(octets) => octets,
             Octets::Absent | Octets::Nil => return self.without_octets(number).await,
@@ -316,8 +330,8 @@ impl OpenMailbox for ImapFolder {
                 Octets::Some(_) => {
                     return Ok(not("piece-too-long", "the server gives more of the message than it was asked for"));
                 }
-                // Behind the end some servers have nothing.
-                Octets::Nil if self.is_there(number).await? => is_whole = true,
+                // Behind the end some servers have nothing; before it, half of a message is none.
+                Octets::Nil if size >= hint as usize && self.is_there(number).await? => is_whole = true,
                 Octets::Absent | Octets::Nil => return self.without_octets(number).await,
                 Octets::TooLong => return Ok(not("too-long", "the server's response is longer than it may be")),
             }

@@ -178,7 +178,7 @@ async fn mark(connection: &mut Connection, numbers: &Numbers, mark: Mark) -> Res
     if rest.is_empty() {
         return Ok(Ok(seen));
     }
-    match connection.ask(&Request::Flags(rest.clone())).await? {
+    match connection.ask(&Request::Flags(rest.iter().copied().collect())).await? {
         Ok(answer) => {
             let (later, told) = with_flag(answer, mark);
             let gone = rest.into_iter().filter(|number| !told.contains(number));
@@ -227,7 +227,7 @@ async fn move_to(
         }
     };
     // What is not there any more has gone, by us or by somebody else.
-    let left = match connection.ask(&Request::Flags(numbers.clone())).await? {
+    let left = match connection.ask(&Request::Flags(numbers.iter().copied().collect())).await? {
         Ok(answer) => with_flag(answer, Mark::Seen).1,
         Err(refusal) => return Ok(stuck(&refused(refusal)?)),
     };

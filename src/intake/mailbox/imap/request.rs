@@ -19,6 +19,7 @@ use super::flags::{DONE, Flags, Mark};
 use super::part::Part;
 use super::uids::{self, Uid};
 use crate::intake::mailbox::failure::Failure;
+use crate::intake::mailbox::number_set::NumberSet;
 
 /// Something to ask of a selected folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub enum Request {
         octets: u32,
     },
     /// The flags of messages.
-    Flags(BTreeSet<Uid>),
+    Flags(NumberSet),
     /// Adds flags to messages, and gives their flags afterwards.
     Mark(BTreeSet<Uid>, Mark),
     /// Removes messages that are `\Deleted`, of these alone (RFC 4315).
@@ -87,8 +88,8 @@ impl Folder {
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// To [`Request::Search`], in ascending order.
-    Found(BTreeSet<Uid>),
+    /// To [`Request::Search`].
+    Found(NumberSet),
     /// To [`Request::Fetch`].
     Part(Part),
     /// To [`Request::Flags`] and [`Request::Mark`]: those that the server told, with the day they came in where it was asked.
@@ -130,9 +131,7 @@ impl Request {
                 items.push(MessageDataItemName::BodyExt { section: None, partial, peek: true });
                 fetch(uids::one(*message), items)
             }
-            Self::Flags(set) => {
-                fetch(uids::sequence_set(set)?, vec![MessageDataItemName::Uid, MessageDataItemName::Flags])
-            }
+            Self::Flags(set) => fetch(uids::ranges(set)?, vec![MessageDataItemName::Uid, MessageDataItemName::Flags]),
             Self::Mark(set, mark) => CommandBody::Store {
                 sequence_set: uids::sequence_set(set)?,
                 kind: StoreType::Add,
@@ -211,7 +210,7 @@ mod tests {
                 "UID FETCH 1 (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[]<0.1024>)",
             ),
             (Request::Fetch { uid, offset: 1024, octets: 1024 }, "UID FETCH 1 (UID FLAGS BODY.PEEK[]<1024.1024>)"),
-            (Request::Flags(set(&[1, 2, 5])), "UID FETCH 1:2,5 (UID FLAGS)"),
+            (Request::Flags(set(&[1, 2, 5]).into_iter().collect()), "UID FETCH 1:2,5 (UID FLAGS)"),
             (Request::Mark(set(&[1]), Mark::Done), "UID STORE 1 +FLAGS ($MailhatchDone)"),
             (Request::Mark(set(&[1]), Mark::Seen), "UID STORE 1 +FLAGS (\\Seen)"),
             (Request::Mark(set(&[1]), Mark::Deleted), "UID STORE 1 +FLAGS (\\Deleted \\Seen)"),

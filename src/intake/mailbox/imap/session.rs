@@ -391,11 +391,16 @@ impl Session {
     /// A response that cannot be read.
     fn unreadable(&mut self, error: &Error) {
         match error {
-            Error::ResponseTooLong { .. } => match &mut self.state {
+            Error::ResponseTooLong { .. } => {
                 // Skipped whole; what is asked is answered without it.
-                State::Busy { collected, .. } => collected.too_long(),
-                _ => self.malformed("a response longer than any that was asked for"),
-            },
+                let is_dispensable = match &mut self.state {
+                    State::Busy { collected, .. } => collected.too_long(),
+                    _ => false,
+                };
+                if !is_dispensable {
+                    self.malformed("a response longer than any that was asked for");
+                }
+            }
             Error::MalformedMessage { discarded_bytes } | Error::ExpectedCrlfGotLf { discarded_bytes } => {
                 let octets = discarded_bytes.declassify();
                 if !is_of_no_matter(octets) {

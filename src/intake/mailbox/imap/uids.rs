@@ -6,6 +6,8 @@ use std::num::NonZeroU32;
 use imap_codec::imap_types::core::Vec1;
 use imap_codec::imap_types::sequence::{SeqOrUid, Sequence, SequenceSet};
 
+use crate::intake::mailbox::number_set::NumberSet;
+
 /// The number of a message in a folder (RFC 3501 section 2.3.1.1).
 pub type Uid = NonZeroU32;
 
@@ -14,15 +16,13 @@ pub(super) const HIGHEST: u32 = u32::MAX - 2;
 
 /// The UIDs as a command names them, neighbours as one range. `None` for no UID: there is no empty set in IMAP.
 pub(super) fn sequence_set(uids: &BTreeSet<Uid>) -> Option<SequenceSet> {
-    let mut ranges: Vec<(Uid, Uid)> = Vec::new();
-    for &uid in uids {
-        match ranges.last_mut() {
-            Some((_, end)) if end.checked_add(1) == Some(uid) => *end = uid,
-            _ => ranges.push((uid, uid)),
-        }
-    }
+    ranges(&uids.iter().copied().collect())
+}
+
+/// The same.
+pub(super) fn ranges(uids: &NumberSet) -> Option<SequenceSet> {
     let value = SeqOrUid::Value;
-    let sequences = ranges.into_iter().map(|(start, end)| match start == end {
+    let sequences = uids.ranges().map(|(start, end)| match start == end {
         true => Sequence::Single(value(start)),
         false => Sequence::Range(value(start), value(end)),
     });

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use super::{Enough, LOOK, Run, STUCK_PERIOD};
 use crate::intake::mailbox::beginning::failed;
 use crate::intake::mailbox::failure::Failure;
-use crate::intake::mailbox::queue::{Known, Number};
+use crate::intake::mailbox::number_set::Number;
+use crate::intake::mailbox::queue::Known;
 use crate::intake::mailbox::source::{OpenMailbox, Source, Wanted};
 use crate::ledger::{InboxLog, InboxMessage};
 
@@ -88,7 +89,8 @@ impl<S: Source> Run<S> {
     /// Waits for something to happen. True if it is time to search.
     pub(super) async fn wait(&mut self, open: &mut S::Open, next_search: Instant) -> Result<bool, Failure> {
         let Some(position) = &self.position else { return Ok(true) };
-        let until = [position.queue.next_at().map(Instant::from_std), position.unshown.next_at()];
+        let until =
+            [position.queue.next_at(Instant::now().into_std()).map(Instant::from_std), position.unshown.next_at()];
         let until = until.into_iter().flatten().min().map_or(next_search, |at| at.min(next_search));
         self.reader.pulse.expect_within(until.saturating_duration_since(Instant::now()));
         let (mut finished, mut shutdown) = (None, self.reader.shutdown.clone());
@@ -114,9 +116,13 @@ impl<S: Source> Run<S> {
         let mut found = open.find(Wanted::From(from)).await?;
         let missing = position.queue.missing(from, &found);
         if !missing.is_empty() {
-            found.extend(open.still_there(&missing).await?);
+            found.extend(open.still_there(&missing).await?.iter());
         }
-        let gone = position.queue.found(from, &found, Instant::now().into_std());
+        let unexplained = position.queue.unexplained(from, &found);
+        if !unexplained.is_empty() {
+            found.extend(open.overlooked(&unexplained).await?.iter());
+        }
+        let gone = position.queue.found(from, &found);
         let validity = position.validity;
         if !gone.is_empty() {
             let gone = gone.into_iter().map(Number::get).collect();

@@ -14,13 +14,14 @@ use super::super::flags::Flags;
 use super::super::part::{Octets, Part};
 use super::super::request::{Answer, Folder, Request, internal_date};
 use super::super::uids::{HIGHEST, Uid};
+use crate::intake::mailbox::number_set::NumberSet;
 
 /// What has come for the command that is running.
 #[derive(Debug, Default)]
 pub(super) enum Collected {
-    Search(BTreeSet<Uid>),
+    Search(NumberSet),
     Part(Uid, Part),
-    Flags(BTreeSet<Uid>, Vec<(Uid, Flags)>),
+    Flags(NumberSet, Vec<(Uid, Flags)>),
     Moved(Option<BTreeSet<Uid>>),
     Trash(Option<Folder>),
     #[default]
@@ -30,9 +31,10 @@ pub(super) enum Collected {
 impl Collected {
     pub(super) fn new(request: &Request) -> Self {
         match request {
-            Request::Search(_) => Self::Search(BTreeSet::new()),
+            Request::Search(_) => Self::Search(NumberSet::default()),
             Request::Fetch { uid, .. } => Self::Part(*uid, Part::default()),
-            Request::Flags(set) | Request::Mark(set, _) => Self::Flags(set.clone(), Vec::new()),
+            Request::Flags(set) => Self::Flags(set.clone(), Vec::new()),
+            Request::Mark(set, _) => Self::Flags(set.iter().copied().collect(), Vec::new()),
             Request::Move(..) | Request::Copy(..) => Self::Moved(None),
             Request::FindTrash => Self::Trash(None),
             Request::Expunge(_) | Request::Status(_) | Request::Noop => Self::Nothing,
@@ -50,11 +52,15 @@ impl Collected {
         }
     }
 
-    /// A response of this command was skipped because of its length.
-    pub(super) fn too_long(&mut self) {
-        if let Self::Part(_, part) = self {
-            part.octets = Octets::TooLong;
+    /// A response of this command was skipped because of its length. False if the answer cannot do without it.
+    pub(super) fn too_long(&mut self) -> bool {
+        match self {
+            Self::Part(_, part) => part.octets = Octets::TooLong,
+            // What was found is unknown, which is not the same as nothing.
+            Self::Search(_) => return false,
+            _ => {}
         }
+        true
     }
 
     /// COPYUID, which stands in the end of COPY, and for MOVE in a response of its own (RFC 6851 section 4.3).
@@ -87,7 +93,7 @@ impl Collected {
         };
         match self {
             Self::Part(asked, part) if *asked == uid => items.iter().for_each(|item| take_item(part, item)),
-            Self::Flags(asked, known) if asked.contains(&uid) => {
+            Self::Flags(asked, known) if asked.contains(uid) => {
                 known.extend(items.iter().find_map(flags).map(|flags| (uid, flags)));
             }
             _ => {}
