@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use crate::servers::client::Listed;
 use crate::servers::debian::{Debian, Kind};
 use crate::servers::{Imap, wait_for};
-use crate::site::{Fetch, Site, address, append, key, message};
+use crate::site::{Fetch, Site, address, append, inbox, key, message};
+use crate::support::config::{BASE, SPOOL};
 use crate::support::events;
 use crate::trial::{DELETE, DONE, KEEP, at_once};
 
@@ -151,6 +152,21 @@ fn read_all((kind, more, kills): Row) {
         let expected = if more == MOVE { OURS } else { 0 };
         assert_eq!((ours_after.len(), done), (0, expected), "{name}: {log}");
     }
+}
+
+#[test]
+#[ignore = "needs Courier and Cyrus: make test-imap-servers"]
+fn each_lets_us_in_by_tls_and_by_starttls() {
+    at_once(&[Kind::Courier, Kind::Cyrus], |kind| {
+        let server = Debian::start(*kind);
+        let more = format!("since = \"all\"\nca_file = \"{}\"", server.certificate().display());
+        for (number, port, way) in [(1, server.imaps(), "ssl = true"), (2, server.imap(), "start_tls = true")] {
+            append(&mut server.client(), [message(&address(number), way)]);
+            let site = Site::with(&format!("{BASE}{SPOOL}{}", inbox(port, &more).replace("ssl = false", way)));
+            let log = site.once().expect(0).err();
+            assert_eq!(site.spooled(), [way], "{kind:?}: {log}");
+        }
+    });
 }
 
 /// Waits until all that is there has its mark, and stops.

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{Imap, free_ports, wait_for_port};
+use super::{Imap, free_ports, make_certificate, wait_for_port};
 use crate::support::process::Process;
 
 /// Which server.
@@ -31,6 +31,7 @@ impl Kind {
 pub struct Debian {
     kind: Kind,
     port: u16,
+    tls_port: u16,
     changes: TempDir,
     process: Option<Process>,
 }
@@ -43,8 +44,9 @@ impl Debian {
         let shared = changes.path().join("shared");
         fs::create_dir(&shared).unwrap();
         fs::copy(file("mailbox/imap-servers").join(kind.name()), shared.join("start")).unwrap();
-        let [port] = free_ports();
-        let mut server = Self { kind, port, changes, process: None };
+        make_certificate(&shared);
+        let [port, tls_port] = free_ports();
+        let mut server = Self { kind, port, tls_port, changes, process: None };
         server.begin();
         server
     }
@@ -54,9 +56,10 @@ impl Debian {
         let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
         let mut command = Command::new(file("apps/enter"));
         command.arg(root().join(self.kind.name())).arg(self.changes.path());
-        command.args(["0:0", "/mnt/start", &self.port.to_string()]).stdin(Stdio::null());
+        command.args(["0:0", "/mnt/start", &self.port.to_string(), &self.tls_port.to_string()]).stdin(Stdio::null());
         self.process = Some(Process::start(command.stdout(log.try_clone().unwrap()).stderr(log)));
         wait_for_port(self.port);
+        wait_for_port(self.tls_port);
     }
 
     /// SIGKILL for all of its processes.
@@ -64,9 +67,19 @@ impl Debian {
         self.process = None;
     }
 
-    /// The port for plain text.
+    /// The port for plain text and STARTTLS.
     pub fn imap(&self) -> u16 {
         self.port
+    }
+
+    /// The port for TLS.
+    pub fn imaps(&self) -> u16 {
+        self.tls_port
+    }
+
+    /// Its certificate.
+    pub fn certificate(&self) -> PathBuf {
+        self.changes.path().join("shared/tls.pem")
     }
 
     /// A connection to look with.
