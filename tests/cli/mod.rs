@@ -4,6 +4,7 @@ mod check;
 mod credential;
 mod demo;
 mod import;
+mod man_pages;
 mod sandbox;
 mod serve;
 mod site;
