@@ -33,7 +33,7 @@ make_root() {
         unshare --mount --uts bash -c 'hostname mx.example.com; mount -t proc proc "$1/proc"; DEBIAN_FRONTEND=noninteractive \
             chroot "$1" apt-get install -y --no-install-recommends \
             systemd systemd-sysv dbus postfix procps adduser python3 openssl && DEBIAN_FRONTEND=noninteractive \
-            chroot "$1" apt-get install -y --no-install-recommends --download-only dovecot-imapd' install "$fresh" >&2
+            chroot "$1" apt-get install -y --download-only dovecot-imapd' install "$fresh" >&2
         rm "$fresh/usr/sbin/policy-rc.d"
         tar -C "$fresh" --one-file-system -cf "$CACHE/$SUITE-dovecot.tar.new" .
         mv "$CACHE/$SUITE-dovecot.tar.new" "$CACHE/$SUITE-dovecot.tar"

@@ -174,3 +174,16 @@ fn its_links_lead_somewhere_and_its_lines_are_short() {
         assert!(line.chars().count() <= 100, "over 100 columns: {line}");
     }
 }
+
+/// `make test-packaging` runs each such page in a fresh system, which has nothing of mailhatch.
+#[test]
+fn each_page_whose_commands_are_run_begins_with_the_package() {
+    let mut pages = 0;
+    for page in fs::read_dir(top().join("docs")).unwrap().map(|entry| entry.unwrap().path()) {
+        let text = fs::read_to_string(&page).unwrap_or_default();
+        let Some((_, commands)) = text.split_once("```sh\n") else { continue };
+        assert!(commands.starts_with("apt-get install --yes ./mailhatch_*.deb"), "{}", page.display());
+        pages += 1;
+    }
+    assert!(pages > 10, "{pages} pages found");
+}
