@@ -20,6 +20,7 @@ mod process;
 mod refuse;
 mod report;
 mod servers;
+mod shared;
 mod through_postfix;
 mod throughput;
 mod webhook;
@@ -45,7 +46,7 @@ pub struct Options {
     /// Where the report goes.
     #[arg(long, default_value = "docs/performance.md")]
     out: PathBuf,
-    /// Only these sections: throughput, postfix, notices, pipe, cold, latency, refuse, memory, growth, authentication.
+    /// Only these sections: throughput, postfix, notices, pipe, cold, latency, refuse, memory, growth, authentication, shared.
     #[arg(long)]
     only: Vec<String>,
     /// Seconds a measurement takes.
@@ -85,6 +86,7 @@ fn main() {
         ("memory", memory::measure),
         ("growth", growth::measure),
         ("authentication", authentication::measure),
+        ("shared", shared::measure),
     ];
     for (name, measure) in sections {
         if options.only.is_empty() || options.only.iter().any(|only| only == name) {

@@ -21,6 +21,9 @@ pub struct Setup {
     pub mailboxes: usize,
     pub name_server: Option<SocketAddr>,
     pub notices: Option<SocketAddr>,
+    pub hostname: &'static str,
+    /// The URL of the shared ledger.
+    pub shared: Option<String>,
 }
 
 /// The application.
@@ -33,15 +36,19 @@ pub enum Kind {
 
 impl Setup {
     pub fn new(app: Kind) -> Self {
-        Self { app, mailboxes: 1, name_server: None, notices: None }
+        Self { app, mailboxes: 1, name_server: None, notices: None, hostname: "mx.example.com", shared: None }
     }
 
     fn text(&self, dir: &Path) -> String {
         let dir = dir.display();
         let mut text = format!(
-            "hostname = \"mx.example.com\"\nstate_dir = \"{dir}/state\"\n\
-             [listen]\nlmtp = [\"unix:{dir}/lmtp.sock\"]\n[log]\nto = \"stderr\"\n"
+            "hostname = \"{}\"\nstate_dir = \"{dir}/state\"\n\
+             [listen]\nlmtp = [\"unix:{dir}/lmtp.sock\"]\n[log]\nto = \"stderr\"\n",
+            self.hostname
         );
+        if let Some(url) = &self.shared {
+            writeln!(text, "[shared]\nurl = \"{url}\"").unwrap();
+        }
         match self.name_server {
             None => text.push_str("[auth]\nmethod = \"off\"\n"),
             Some(address) => writeln!(text, "[auth]\nnameservers = [\"{address}\"]").unwrap(),

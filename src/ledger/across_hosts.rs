@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::delivery_log::{Begin, Claim, Finished, Guard, NoticeClaim, NoticeRequest, Reservation, SharedState};
 use super::lease::{Lease, Leased};
+use super::row::UnsharedKey;
 use super::shared_store::{Claimed, Nonce, NoticeLimits, Reserved, SharedRecord, SharedWhat, StoreError};
 use super::sharing::Sharing;
 use super::unshared;
@@ -43,10 +44,16 @@ impl Sharing {
     }
 
     /// Tells the other hosts of a delivery that is in this host's database.
-    pub(super) async fn finish(&self, context: &Context, id: EventId, claimed: Option<SharedState>) -> Finished {
+    pub(super) async fn finish(
+        &self,
+        context: &Context,
+        id: EventId,
+        at: i64,
+        claimed: Option<SharedState>,
+    ) -> Finished {
         crash_point("delivery-unshared");
         let record = SharedRecord { id, age: Duration::ZERO, what: SharedWhat::Delivered };
-        match self.record(context, record).await {
+        match self.record(context, at, record).await {
             Ok(doubled) => Finished {
                 shared: claimed,
                 warning: doubled.map(|by| format!("{by} too: the application has it twice, with the same id")),
@@ -90,17 +97,18 @@ impl Sharing {
     }
 
     /// Tells the other hosts of a notice; what they cannot be told waits.
-    pub(super) async fn notice_sent(&self, context: &Context, request: NoticeRequest) {
+    pub(super) async fn notice_sent(&self, context: &Context, request: NoticeRequest, at: i64) {
         let NoticeRequest { id, canonical, domain, person: _ } = request;
         let what = SharedWhat::NoticeSent { canonical, domain, interval: context.limits().interval };
-        let _ = self.record(context, SharedRecord { id, age: Duration::ZERO, what }).await;
+        let _ = self.record(context, at, SharedRecord { id, age: Duration::ZERO, what }).await;
     }
 
     /// Tells the other hosts what waited; whether they know it now.
-    pub(super) async fn tell(&self, context: &Context, records: &[SharedRecord]) -> bool {
-        match self.ask("record", self.store.record(records)).await {
+    pub(super) async fn tell(&self, context: &Context, waiting: Vec<(UnsharedKey, SharedRecord)>) -> bool {
+        let (rows, records): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+        match self.ask("record", self.store.record(&records)).await {
             Ok(recorded) if recorded.is_replicated => {
-                context.forget_unshared(records.iter().map(unshared::key_of));
+                context.forget_unshared(rows);
                 true
             }
             Ok(_) | Err(_) => false,
@@ -111,13 +119,13 @@ impl Sharing {
         let _ = self.ask("probe", self.store.probe()).await;
     }
 
-    async fn record(&self, context: &Context, record: SharedRecord) -> Result<Option<String>, StoreError> {
+    async fn record(&self, context: &Context, at: i64, record: SharedRecord) -> Result<Option<String>, StoreError> {
         let recorded = self.ask("record", self.store.record(std::slice::from_ref(&record))).await?;
         if !recorded.is_replicated {
             let wanted = self.config.replicas;
             return Err(StoreError::new(format!("fewer than {wanted} replicas have it (shared.replicas)")));
         }
-        context.forget_unshared([unshared::key_of(&record)]);
+        context.forget_unshared([unshared::key_of(&record, at)]);
         Ok(recorded.doubled.first().map(|(_, by)| by.to_string()))
     }
 }

@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 
 use super::delivery_log::{Guard, NoticeRequest};
 use super::shared_store::Nonce;
@@ -34,7 +33,6 @@ pub(super) struct Lease {
     /// What this host itself has locked.
     _local: Option<Box<dyn Guard>>,
     runtime: Handle,
-    renewing: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -50,7 +48,7 @@ impl Lease {
     /// Before the store is asked: an answer that comes too late leaves a claim there, which must be given back.
     pub(super) fn new(sharing: &Arc<Sharing>, leased: Leased, nonce: Nonce) -> Self {
         let claim = StoreClaim { sharing: Arc::clone(sharing), leased, nonce, is_over: AtomicBool::new(false) };
-        Self { claim: Arc::new(claim), _local: None, runtime: Handle::current(), renewing: None }
+        Self { claim: Arc::new(claim), _local: None, runtime: Handle::current() }
     }
 
     /// Together with what this host has locked.
@@ -62,20 +60,11 @@ impl Lease {
     /// Keeps it alive from now on.
     ///
     /// One that is lost all the same (this process was stopped) changes nothing: the answer will be recorded.
-    pub(super) fn renewed(mut self) -> Self {
-        let claim = Arc::clone(&self.claim);
-        let Leased::Event(_) = claim.leased else { return self };
-        let lease = claim.sharing.lease;
-        self.renewing = Some(self.runtime.spawn(async move {
-            let Leased::Event(id) = &claim.leased else { return };
-            loop {
-                tokio::time::sleep(RENEWAL.min(lease / 2)).await;
-                let sharing = &claim.sharing;
-                if let Ok(false) = sharing.ask("renew", sharing.store.renew(id, &claim.nonce, lease)).await {
-                    return;
-                }
-            }
-        }));
+    pub(super) fn renewed(self) -> Self {
+        if let Leased::Event(id) = &self.claim.leased {
+            let sharing = &self.claim.sharing;
+            sharing.renewals.add(&self.claim.nonce, id, || self.runtime.spawn(renew(Arc::clone(sharing))));
+        }
         self
     }
 
@@ -84,7 +73,29 @@ impl Lease {
     }
 }
 
+/// Renews each claim before half of its lease is over.
+async fn renew(sharing: Arc<Sharing>) {
+    let lease = sharing.lease;
+    loop {
+        tokio::time::sleep(RENEWAL.min(lease / 2)).await;
+        let claims = sharing.renewals.claims();
+        if claims.is_empty() {
+            return;
+        }
+        join_all(claims.iter().map(async |(nonce, id)| {
+            if let Ok(false) = sharing.ask("renew", sharing.store.renew(id, nonce, lease)).await {
+                sharing.renewals.remove(nonce);
+            }
+        }))
+        .await;
+    }
+}
+
 impl StoreClaim {
+    fn stop_renewing(&self) {
+        self.sharing.renewals.remove(&self.nonce);
+    }
+
     /// Gives it back, once.
     async fn give_back(&self) {
         if self.is_over.swap(true, Ordering::Relaxed) {
@@ -105,18 +116,14 @@ impl Guard for Lease {
     }
 
     fn give_back(&self) -> BoxFuture<'_, ()> {
-        if let Some(renewing) = &self.renewing {
-            renewing.abort();
-        }
+        self.claim.stop_renewing();
         self.claim.give_back().boxed()
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(renewing) = &self.renewing {
-            renewing.abort();
-        }
+        self.claim.stop_renewing();
         if !self.claim.is_over.load(Ordering::Relaxed) {
             let claim = Arc::clone(&self.claim);
             self.runtime.spawn(async move { claim.give_back().await });

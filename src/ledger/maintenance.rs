@@ -143,7 +143,7 @@ fn expire(transaction: &Transaction<'_>, context: &Context, place: &Place) -> Re
         ("DELETE FROM refusal WHERE id IN (SELECT id FROM refusal WHERE first < ?1 LIMIT ?2)", before(KEEP)),
         ("DELETE FROM deferral WHERE id IN (SELECT id FROM deferral WHERE last < ?1 LIMIT ?2)", before(KEEP)),
         (
-            "DELETE FROM unshared WHERE (id, kind) IN (SELECT id, kind FROM unshared WHERE at < ?1 LIMIT ?2)",
+            "DELETE FROM unshared WHERE (at, id, kind) IN (SELECT at, id, kind FROM unshared WHERE at < ?1 LIMIT ?2)",
             before(KEEP),
         ),
         (

@@ -27,6 +27,7 @@ mod notices;
 mod reader_lease;
 mod record;
 mod redis_store;
+mod renewals;
 mod row;
 mod schema;
 mod shared_store;

@@ -26,9 +26,10 @@ pub(super) fn time(seconds: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
 
-/// A row of the table `unshared`: what is done, and its kind.
+/// A row of the table `unshared`: what is done, its kind, and when, in seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UnsharedKey {
+    pub(super) at: i64,
     pub(super) id: [u8; 16],
     pub(super) kind: &'static str,
 }

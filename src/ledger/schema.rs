@@ -32,7 +32,8 @@ const FIRST: &str = "
 /// `delivery_begun` goes: those begun in the same second stand in it in the order of their ids, so that with thousands a second a
 /// mail cost a page of it beside that of the table. The expiry walks the table, and `chore` keeps how far it is.
 ///
-/// `unshared`: what is done and other hosts may not know yet.
+/// `unshared`: what is done and other hosts may not know yet. The oldest is told first, and what is new is the end of the
+/// table: mostly it has one page, which each delivery writes to twice.
 const SECOND: &str = "
     DROP INDEX delivery_begun;
     ALTER TABLE chore ADD COLUMN place BLOB;
@@ -44,9 +45,8 @@ const SECOND: &str = "
     CREATE TABLE inbox_message (inbox TEXT NOT NULL, uidvalidity INTEGER NOT NULL, uid INTEGER NOT NULL,
                                 state TEXT NOT NULL, attempts INTEGER NOT NULL, next_try INTEGER, first INTEGER,
                                 cause TEXT, PRIMARY KEY (inbox, uidvalidity, uid)) STRICT, WITHOUT ROWID;
-    CREATE TABLE unshared (id BLOB NOT NULL, kind TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (id, kind))
+    CREATE TABLE unshared (at INTEGER NOT NULL, id BLOB NOT NULL, kind TEXT NOT NULL, PRIMARY KEY (at, id, kind))
                           STRICT, WITHOUT ROWID;
-    CREATE INDEX unshared_at ON unshared (at);
     CREATE TABLE inbox_item (inbox TEXT NOT NULL, uidvalidity INTEGER NOT NULL, number INTEGER NOT NULL,
                              item TEXT NOT NULL, received INTEGER, seen INTEGER NOT NULL,
                              PRIMARY KEY (inbox, uidvalidity, number), UNIQUE (inbox, uidvalidity, item))

@@ -4,6 +4,8 @@
 //! double a hand-over, with the same id; it can lose no message. Every question has a deadline of the caller's.
 
 use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -54,17 +56,25 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
 pub(super) type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// Tells one claim from every other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Nonce(String);
 
 impl Nonce {
-    /// A new one.
+    /// A new one: what this process has drawn once, and a number. It is not a secret.
     pub(super) fn new() -> Result<Self, StoreError> {
-        let mut octets = [0; 8];
-        let random = ring::rand::SystemRandom::new();
-        ring::rand::SecureRandom::fill(&random, &mut octets)
-            .map_err(|_| StoreError::new("the system gives no random numbers"))?;
-        Ok(Self(format!("{:016x}", u64::from_be_bytes(octets))))
+        static PROCESS: OnceLock<u64> = OnceLock::new();
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let process = match PROCESS.get() {
+            Some(process) => *process,
+            None => {
+                let mut octets = [0; 8];
+                let random = ring::rand::SystemRandom::new();
+                ring::rand::SecureRandom::fill(&random, &mut octets)
+                    .map_err(|_| StoreError::new("the system gives no random numbers"))?;
+                *PROCESS.get_or_init(|| u64::from_be_bytes(octets))
+            }
+        };
+        Ok(Self(format!("{process:016x}{:x}", COUNT.fetch_add(1, Ordering::Relaxed))))
     }
 
     pub(super) fn as_str(&self) -> &str {

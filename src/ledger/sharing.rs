@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::availability::{Availability, Change};
 use super::redis_store::RedisStore;
+use super::renewals::Renewals;
 use super::shared_store::{Answer, Store, StoreError};
 use crate::config::{Config, SharedConfig, WhenDown};
 
@@ -34,6 +35,7 @@ pub(super) struct Sharing {
     pub(super) config: SharedConfig,
     pub(super) lease: Duration,
     hostname: String,
+    pub(super) renewals: Renewals,
     availability: Availability,
     observer: RwLock<Option<Arc<dyn SharedObserver>>>,
 }
@@ -47,6 +49,7 @@ impl Sharing {
             config: shared.clone(),
             lease: lease(config),
             hostname: config.hostname.clone(),
+            renewals: Renewals::default(),
             availability: Availability::new(FAILURES),
             observer: RwLock::default(),
         }))

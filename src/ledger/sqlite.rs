@@ -97,7 +97,7 @@ impl Ledger {
         loop {
             // What was told is deleted in this transaction.
             let waiting = self.writer.ask(OldestUnshared).await?;
-            if waiting.records.is_empty() || !sharing.tell(&self.context, &waiting.records).await {
+            if waiting.records.is_empty() || !sharing.tell(&self.context, waiting.records).await {
                 return Ok(Some(waiting.count));
             }
         }
@@ -167,10 +167,11 @@ impl DeliveryLog for Ledger {
     fn finish(&self, claim: Claim) -> BoxFuture<'_, Result<Finished, Unrecorded>> {
         async {
             let (id, shared) = (claim.id().clone(), claim.shared_state());
-            self.context.remember(Fact::delivered(claim, self.context.now()));
+            let at = self.context.now();
+            self.context.remember(Fact::delivered(claim, at));
             self.writer.ask(Record).await.map_err(Unrecorded)?;
             match &self.sharing {
-                Some(sharing) => Ok(sharing.finish(&self.context, id, shared).await),
+                Some(sharing) => Ok(sharing.finish(&self.context, id, at, shared).await),
                 None => Ok(Finished::default()),
             }
         }
@@ -210,10 +211,11 @@ impl DeliveryLog for Ledger {
     fn confirm_notice(&self, claim: NoticeClaim) -> BoxFuture<'_, Result<(), Unrecorded>> {
         async {
             let request = claim.request().clone();
-            self.context.remember(Fact::notice_sent(claim, self.context.now()));
+            let at = self.context.now();
+            self.context.remember(Fact::notice_sent(claim, at));
             self.writer.ask(Record).await.map_err(Unrecorded)?;
             if let Some(sharing) = &self.sharing {
-                sharing.notice_sent(&self.context, request).await;
+                sharing.notice_sent(&self.context, request, at).await;
             }
             Ok(())
         }

@@ -23,13 +23,13 @@ const AHEAD: i64 = 60;
 const DELIVERED: &str = "delivered";
 const NOTICE: &str = "notice";
 
-/// The row of what other hosts are told.
-pub(super) fn key_of(record: &SharedRecord) -> UnsharedKey {
+/// The row of what was done at a time.
+pub(super) fn key_of(record: &SharedRecord, at: i64) -> UnsharedKey {
     let kind = match record.what {
         SharedWhat::Delivered => DELIVERED,
         SharedWhat::NoticeSent { .. } => NOTICE,
     };
-    UnsharedKey { id: row_key(&record.id), kind }
+    UnsharedKey { at, id: row_key(&record.id), kind }
 }
 
 /// Notes that the other hosts are to be told.
@@ -38,22 +38,21 @@ pub(super) fn note(transaction: &Transaction<'_>, done: &Done) -> Result<(), Sta
         What::Delivered => DELIVERED,
         What::NoticeSent { .. } => NOTICE,
     };
-    let statement =
-        "INSERT INTO unshared (id, kind, at) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET at = excluded.at";
-    transaction.execute(statement, (row_key(&done.id), kind, done.at)).map(drop)
+    let statement = "INSERT INTO unshared (at, id, kind) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    transaction.execute(statement, (done.at, row_key(&done.id), kind)).map(drop)
 }
 
 /// The other hosts know it.
 pub(super) fn forget(transaction: &Transaction<'_>, told: &[UnsharedKey]) -> Result<(), StateError> {
-    let statement = "DELETE FROM unshared WHERE id = ?1 AND kind = ?2";
-    told.iter().try_for_each(|key| transaction.execute(statement, (key.id, key.kind)).map(drop))
+    let statement = "DELETE FROM unshared WHERE at = ?1 AND id = ?2 AND kind = ?3";
+    told.iter().try_for_each(|key| transaction.execute(statement, (key.at, key.id, key.kind)).map(drop))
 }
 
 /// What waits to be told.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waiting {
-    /// The oldest of it.
-    pub(super) records: Vec<SharedRecord>,
+    /// The oldest of it, each with its row.
+    pub(super) records: Vec<(UnsharedKey, SharedRecord)>,
     /// How many there are, up to [`COUNTED`].
     pub(super) count: u64,
 }
@@ -82,7 +81,8 @@ impl Command for OldestUnshared {
                 _ => SharedWhat::Delivered,
             };
             let age = Duration::from_secs(u64::try_from(now.saturating_sub(at)).unwrap_or(0));
-            Ok(id_of_key(id).map(|id| SharedRecord { id, age, what }))
+            let record = id_of_key(id).map(|id| SharedRecord { id, age, what });
+            Ok(record.map(|record| (key_of(&record, at), record)))
         })?;
         // A fresh row is not waiting; in an idle moment there is none.
         let question = "SELECT count(*) FROM (SELECT 1 FROM unshared WHERE at <= ?1 OR at > ?2 LIMIT ?3)";

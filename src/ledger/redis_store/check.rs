@@ -22,26 +22,25 @@ impl RedisStore {
     /// Whether it answers and evicts nothing.
     pub(super) async fn probe_now(&self) -> Result<(), StoreError> {
         let probe = async {
-            let (connected, number, _) = self.connected().await?;
+            let (connected, number, _) = self.exchange.connected().await?;
             let asked = async {
                 let answer = ask::<String>(&connected, &redis::cmd("PING")).await;
-                answer.map_err(|error| self.dialer.said(&self.dialer.explained(&error)))?;
-                let memory = self.dialer.info(&connected, "memory").await?;
+                answer.map_err(|error| self.exchange.dialer.said(&self.exchange.dialer.explained(&error)))?;
+                let memory = self.exchange.dialer.info(&connected, "memory").await?;
                 match info_field(&memory, "maxmemory_policy").as_deref() {
                     Some("noeviction") => Ok(()),
-                    policy => Err(self.dialer.said(&format!("maxmemory-policy {}", policy.unwrap_or("unknown")))),
+                    policy => {
+                        Err(self.exchange.dialer.said(&format!("maxmemory-policy {}", policy.unwrap_or("unknown"))))
+                    }
                 }
             };
             let asked = asked.await;
             if asked.is_err() {
-                self.forget(number).await;
+                self.exchange.forget(number).await;
             }
             asked
         };
-        timeout(self.config.timeout, probe).await.unwrap_or_else(|_| {
-            let patience = humantime::format_duration(self.config.timeout);
-            Err(self.dialer.said(&format!("no answer within {patience} (shared.timeout)")))
-        })
+        timeout(self.config.timeout, probe).await.unwrap_or_else(|_| Err(self.exchange.too_late()))
     }
 
     /// A line for each thing that matters.
@@ -49,10 +48,10 @@ impl RedisStore {
         // A person waits: whoever is slow is told so, but looked at all the same.
         let patience = self.config.timeout.max(Duration::from_secs(5));
         let started = tokio::time::Instant::now();
-        let connected = match timeout(patience, self.dialer.connect_to_any()).await {
+        let connected = match timeout(patience, self.exchange.dialer.connect_to_any()).await {
             Ok(Ok(connected)) => connected,
             Ok(Err(error)) => return vec![failed(error.to_string())],
-            Err(_) => return vec![failed(self.dialer.said("no connection").to_string())],
+            Err(_) => return vec![failed(self.exchange.dialer.said("no connection").to_string())],
         };
         let took = started.elapsed();
         let mut findings = Vec::new();
@@ -62,7 +61,7 @@ impl RedisStore {
                 took.as_millis(),
                 humantime::format_duration(self.config.timeout)
             );
-            findings.push(failed(self.dialer.said(&text).to_string()));
+            findings.push(failed(self.exchange.dialer.said(&text).to_string()));
         }
         let looked = timeout(patience, async {
             findings.extend(self.server(&connected).await?);
@@ -73,7 +72,7 @@ impl RedisStore {
         match looked.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => findings.push(failed(error.to_string())),
-            Err(_) => findings.push(failed(self.dialer.said("no answer").to_string())),
+            Err(_) => findings.push(failed(self.exchange.dialer.said("no answer").to_string())),
         }
         findings
     }
@@ -82,10 +81,10 @@ impl RedisStore {
     async fn server(&self, connected: &Connected) -> Result<Vec<StoreFinding>, StoreError> {
         let all = format!(
             "{}\n{}\n{}\n{}",
-            self.dialer.info(connected, "server").await?,
-            self.dialer.info(connected, "memory").await?,
-            self.dialer.info(connected, "persistence").await?,
-            self.dialer.info(connected, "replication").await?
+            self.exchange.dialer.info(connected, "server").await?,
+            self.exchange.dialer.info(connected, "memory").await?,
+            self.exchange.dialer.info(connected, "persistence").await?,
+            self.exchange.dialer.info(connected, "replication").await?
         );
         let field = |name: &str| info_field(&all, name).unwrap_or_default();
         let mut findings = Vec::new();
@@ -131,7 +130,8 @@ impl RedisStore {
     /// Its clock beside ours.
     async fn clock(&self, connected: &Connected) -> Result<StoreFinding, StoreError> {
         let answer = ask::<(u64, u64)>(connected, &redis::cmd("TIME")).await;
-        let (seconds, _) = answer.map_err(|error| self.dialer.said(&self.dialer.explained(&error)))?;
+        let (seconds, _) =
+            answer.map_err(|error| self.exchange.dialer.said(&self.exchange.dialer.explained(&error)))?;
         let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let apart = ours.abs_diff(Duration::from_secs(seconds)).as_secs();
         Ok(match apart > CLOCKS.as_secs() {
@@ -146,7 +146,7 @@ impl RedisStore {
     async fn trial(&self, connected: &Connected) -> StoreFinding {
         let tried = async {
             let nonce = Nonce::new()?;
-            let id = EventId::parse(&format!("{0}{0}", nonce.as_str())).ok_or_else(|| StoreError::new("no id"))?;
+            let id = EventId::parse(&format!("{:0<32}", nonce.as_str())).ok_or_else(|| StoreError::new("no id"))?;
             let request = NoticeRequest {
                 id: id.clone(),
                 canonical: format!("check-{}", nonce.as_str()),
@@ -180,7 +180,7 @@ impl RedisStore {
             for call in &calls {
                 for naming in [Naming::Text, Naming::Hash] {
                     ask::<redis::Value>(connected, &call.command(naming)).await.map_err(|error| {
-                        StoreError::new(format!("a key cannot be written: {}", self.dialer.explained(&error)))
+                        StoreError::new(format!("a key cannot be written: {}", self.exchange.dialer.explained(&error)))
                     })?;
                 }
             }
@@ -190,7 +190,7 @@ impl RedisStore {
             wait.arg(0).arg(1);
             for command in [clean, wait] {
                 ask::<redis::Value>(connected, &command).await.map_err(|error| {
-                    StoreError::new(format!("a key cannot be deleted: {}", self.dialer.explained(&error)))
+                    StoreError::new(format!("a key cannot be deleted: {}", self.exchange.dialer.explained(&error)))
                 })?;
             }
             Ok::<_, StoreError>(())

@@ -228,14 +228,14 @@ pub(super) async fn ask<T: redis::FromRedisValue>(connected: &Connected, command
     command.query_async(&mut connected.asked.clone()).await
 }
 
-/// Asks several things at once; the first error is the answer, as Redis said it.
+/// Asks several things at once; an answer for each.
 pub(super) async fn ask_all(
     connected: &Connected,
     pipeline: &redis::Pipeline,
     count: usize,
-) -> Result<Vec<redis::Value>, RedisError> {
+) -> Result<Vec<Result<redis::Value, RedisError>>, RedisError> {
     let answers = connected.asked.clone().req_packed_commands(pipeline, 0, count).await?;
-    answers.into_iter().map(redis::Value::extract_error).collect()
+    Ok(answers.into_iter().map(redis::Value::extract_error).collect())
 }
 
 /// A field of INFO's answer.

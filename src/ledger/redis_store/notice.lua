@@ -20,7 +20,8 @@ end
 if ARGV[1] == 'reserve' then
   local notice = redis.call('GET', KEYS[1])
   if notice and string.sub(notice, 1, 2) == 's:' then return {'sent', notice} end
-  if notice and notice ~= ours then return {'in-flight', notice} end
+  if notice == ours then return {'granted', ''} end
+  if notice then return {'in-flight', notice} end
   for _, at in ipairs({2, 5}) do
     local sender = redis.call('GET', KEYS[at])
     if sender and sender ~= ours then

@@ -15,27 +15,30 @@ use crate::event_id::EventId;
 /// A script, and the name that Redis knows it by once it has run.
 #[derive(Debug)]
 pub(super) struct Script {
+    /// Its keys are independent of each other, each with as many arguments as every other, and an answer for each.
+    pub(super) takes_many: bool,
     body: &'static str,
     sha1: LazyLock<String>,
 }
 
 macro_rules! script {
-    ($file:literal) => {
+    ($file:literal, $takes_many:literal) => {
         Script {
+            takes_many: $takes_many,
             body: include_str!($file),
             sha1: LazyLock::new(|| hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, include_bytes!($file)).as_ref())),
         }
     };
 }
 
-/// Claims an event.
-pub(super) static CLAIM: Script = script!("claim.lua");
-/// Keeps a claim, or gives it back.
-pub(super) static LEASE: Script = script!("lease.lua");
-/// Writes down that an event is delivered.
-pub(super) static RECORD: Script = script!("record.lua");
+/// Claims events.
+pub(super) static CLAIM: Script = script!("claim.lua", true);
+/// Keeps claims, or gives them back.
+pub(super) static LEASE: Script = script!("lease.lua", true);
+/// Writes down that events are delivered.
+pub(super) static RECORD: Script = script!("record.lua", true);
 /// Reserves, cancels or confirms a notice.
-pub(super) static NOTICE: Script = script!("notice.lua");
+pub(super) static NOTICE: Script = script!("notice.lua", false);
 
 /// How a script is named to Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +50,7 @@ pub(super) enum Naming {
 }
 
 /// One call of a script.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) script: &'static Script,
     pub(super) keys: Vec<String>,
@@ -55,6 +58,23 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// Calls of one script that takes many as one call, each with the places of those that it stands for.
+    pub(super) fn grouped(calls: &[Self]) -> Vec<(Self, Vec<usize>)> {
+        let mut groups: Vec<(Self, Vec<usize>)> = Vec::new();
+        for (place, call) in calls.iter().enumerate() {
+            let same = |(group, _): &&mut (Self, Vec<usize>)| std::ptr::eq(group.script, call.script);
+            match groups.iter_mut().find(same).filter(|_| call.script.takes_many) {
+                Some((group, members)) => {
+                    group.keys.extend_from_slice(&call.keys);
+                    group.arguments.extend_from_slice(&call.arguments);
+                    members.push(place);
+                }
+                None => groups.push((call.clone(), vec![place])),
+            }
+        }
+        groups
+    }
+
     /// The command that Redis gets.
     pub(super) fn command(&self, naming: Naming) -> Cmd {
         let mut command = match naming {
@@ -124,6 +144,25 @@ fn hex(octets: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_of_one_script_are_one_call_and_notices_are_not() {
+        let call = |script, number: usize| Call {
+            script,
+            keys: vec![format!("key{number}")],
+            arguments: vec![format!("a{number}"), format!("b{number}")],
+        };
+        let calls = [&CLAIM, &NOTICE, &RECORD, &CLAIM, &NOTICE, &RECORD, &RECORD]
+            .into_iter()
+            .enumerate()
+            .map(|(number, script)| call(script, number))
+            .collect::<Vec<_>>();
+        let groups = Call::grouped(&calls);
+        let members: Vec<_> = groups.iter().map(|(_, members)| members.clone()).collect();
+        assert_eq!(members, [vec![0, 3], vec![1], vec![2, 5, 6], vec![4]]);
+        assert_eq!(groups[0].0.keys, ["key0", "key3"]);
+        assert_eq!(groups[2].0.arguments, ["a2", "b2", "a5", "b5", "a6", "b6"]);
+    }
 
     #[test]
     fn no_address_and_no_domain_stands_in_a_key() {
