@@ -13,7 +13,7 @@ help:
 	@echo "make test-extending  follows docs/extending.md in a copy of the source"
 	@echo "make lint    fmt, clippy, rustdoc, cargo deny"
 	@echo "make bench   what a message costs, beside the floor and the peers"
-	@echo "make faults  the fault campaign on a real Postfix; faults-inbox and faults-graph for a mailbox"
+	@echo "make faults  the fault campaign on a real Postfix; faults-hosts on two hosts; faults-inbox and faults-graph for a mailbox"
 	@echo "make soak    an hour of mail by all ways at once, while everything is killed, reloaded and changed: nothing grows"
 	@echo "make powercut  what a power cut may leave of the disk, at each point of a run"
 	@echo "make memory  memory under load, and the time for bad input"

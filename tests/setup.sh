@@ -29,6 +29,7 @@ done <<'PROGRAMS'
 sievec                        dovecot-sieve   dovecot
 /usr/lib/dovecot/imap         dovecot-imapd   dovecot_imap
 faketime                      faketime        faketime
+ip                            iproute2        iproute2
 opendkim                      opendkim        opendkim
 opendkim-genkey               opendkim-tools  opendkim
 opendkim-testmsg              opendkim-tools  opendkim

@@ -75,7 +75,7 @@ fn main() {
         panic!("{}: {error}; build it with cargo build --release", options.binary.display());
     });
     let mut report = Report::new();
-    let sections: [(&str, fn(&Options, &mut Report)); 10] = [
+    let sections: [(&str, fn(&Options, &mut Report)); 11] = [
         ("throughput", throughput::measure),
         ("postfix", through_postfix::measure),
         ("notices", throughput::measure_notices),

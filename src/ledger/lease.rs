@@ -4,7 +4,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
@@ -13,10 +12,11 @@ use tokio::runtime::Handle;
 use super::delivery_log::{Guard, NoticeRequest};
 use super::shared_store::Nonce;
 use super::sharing::Sharing;
+use crate::crash_point::second;
 use crate::event_id::EventId;
 
-/// However long the lease is, it is renewed this often: a fact that the disk does not take keeps it.
-const RENEWAL: Duration = Duration::from_secs(30);
+/// However long the lease is, it is renewed this often, in seconds: a fact that the disk does not take keeps it.
+const RENEWAL: u32 = 30;
 
 /// What is claimed in the store.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ impl Lease {
 async fn renew(sharing: Arc<Sharing>) {
     let lease = sharing.lease;
     loop {
-        tokio::time::sleep(RENEWAL.min(lease / 2)).await;
+        tokio::time::sleep((second() * RENEWAL).min(lease / 2)).await;
         let claims = sharing.renewals.claims();
         if claims.is_empty() {
             return;

@@ -1,19 +1,19 @@
 //! Which host reads an inbox: a lease in the shared store, beside the lock that keeps the processes of one host apart.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::shared_store::{Nonce, StoreError};
 use super::sharing::Sharing;
+use crate::crash_point::second;
 
-/// How long a reader that died keeps the others waiting.
-const LEASE: Duration = Duration::from_secs(30);
+/// How long a reader that died keeps the others waiting, in seconds.
+const LEASE: u32 = 30;
 
 /// Two of them may be lost on the way.
-const RENEWAL: Duration = Duration::from_secs(10);
+const RENEWAL: u32 = 10;
 
 /// Who reads an inbox.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl ReaderLease {
         let Some(sharing) = sharing else { return Reading::Ours(Self { lost, renewing: None, held: None }) };
         let asked = async {
             let nonce = Nonce::new()?;
-            let reader = sharing.ask("claim", sharing.store.read_inbox(inbox, &nonce, LEASE)).await;
+            let reader = sharing.ask("claim", sharing.store.read_inbox(inbox, &nonce, second() * LEASE)).await;
             Ok::<_, StoreError>((nonce, reader))
         };
         let nonce = match asked.await {
@@ -67,9 +67,11 @@ impl ReaderLease {
         let (renewed, name, nonce) = (Arc::clone(sharing), held.inbox.clone(), held.nonce.clone());
         let renewing = tokio::spawn(async move {
             loop {
-                tokio::time::sleep(RENEWAL).await;
+                tokio::time::sleep(second() * RENEWAL).await;
                 // A store that is away says nothing of who reads. When it is back, the first to ask has it.
-                if let Ok(Some(_)) = renewed.ask("renew", renewed.store.read_inbox(&name, &nonce, LEASE)).await {
+                if let Ok(Some(_)) =
+                    renewed.ask("renew", renewed.store.read_inbox(&name, &nonce, second() * LEASE)).await
+                {
                     loses.send_replace(true);
                     return;
                 }

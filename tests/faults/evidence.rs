@@ -23,6 +23,10 @@ pub enum Repeat {
     Killed,
     /// The acknowledgement came after mailhatch had given up.
     Late,
+    /// The store of all hosts did not answer one of them, which said so.
+    SharedDown,
+    /// A host was stopped, or cut off from the store, for longer than its claim, and said so.
+    LostLease,
 }
 
 /// What was found.
@@ -53,8 +57,8 @@ pub struct Evidence {
 
 struct Records<'a> {
     events: &'a HashMap<String, Event>,
-    /// The held copies: Message-ID and recipient, verdict and rule.
-    held: HashMap<(String, String), Vec<(String, String)>>,
+    /// The held copies of each host: Message-ID and recipient, verdict and rule.
+    held: Vec<HashMap<(String, String), Vec<(String, String)>>>,
     kills: Vec<Kill>,
     /// What the service logged of each id.
     log: HashMap<&'a str, Vec<&'a str>>,
@@ -62,18 +66,22 @@ struct Records<'a> {
 
 impl Evidence {
     /// Compares everything with the plan.
-    pub fn gather(site: &Site, application: &Application, plan: Plan) -> Self {
+    pub fn gather(sites: &[Site], application: &Application, plan: Plan) -> Self {
         let (events, wrong) = application.record();
         let mut this = Self { wrong, connections: application.connections(), ..Self::default() };
-        this.read_postfix(&site.postfix);
-        let service_log = site.service_log();
-        let records =
-            Records { events: &events, held: this.held_copies(site), kills: site.kills(), log: by_id(&service_log) };
+        sites.iter().for_each(|site| this.read_postfix(&site.postfix));
+        let service_log: String = sites.iter().map(|site| site.service_log()).collect();
+        let records = Records {
+            events: &events,
+            held: sites.iter().map(|site| this.held_copies(site)).collect(),
+            kills: sites.iter().flat_map(Site::kills).collect(),
+            log: by_id(&service_log),
+        };
         this.kills = records.kills.len();
         this.duplicates = service_log.lines().filter(|line| line.contains("verdict=duplicate")).count();
         this.patience = service_log.lines().filter(|line| line.contains("verdict=held reason=patience")).count();
         this.jumps = service_log.lines().filter(|line| line.contains("the clock jumped")).count();
-        this.wrong.extend(Victim::damage(&site.victim()));
+        this.wrong.extend(sites.iter().filter_map(|site| Victim::damage(&site.victim())));
         for sign in ["panic", "internal-error", "outcomes for"] {
             if let Some(line) = service_log.lines().find(|line| line.contains(sign)) {
                 this.wrong.push(format!("mailhatch logged: {line}"));
@@ -86,16 +94,21 @@ impl Evidence {
         }
         let mut shown = 0;
         for number in 0..plan.messages {
-            for recipient in Mail::new(plan.seed, number).recipients {
+            let mail = Mail::new(plan.seed, number);
+            let mut hosts = plan.hosts(number, &mail);
+            hosts.dedup();
+            for recipient in mail.recipients {
                 let (class, address) = (recipient.class, recipient.address.as_str());
                 *this.expected.entry(class).or_default() += 1;
                 let ids = ids.get(whose(class, address).as_str()).cloned().unwrap_or_default();
                 shown += ids.len();
                 this.judge_application(class, address, &ids, &records);
-                this.judge_held(class, number, address, &records);
+                for &host in &hosts {
+                    this.judge_held(class, number, address, &records.held[host]);
+                }
             }
         }
-        this.show_log_of_the_wrong(site);
+        sites.iter().for_each(|site| this.show_log_of_the_wrong(site));
         if shown != events.len() {
             this.wrong.push(format!("{} events that nobody sent", events.len() - shown));
         }
@@ -208,11 +221,17 @@ impl Evidence {
                     late -= 1;
                     Repeat::Late
                 }
+                Ended::Acknowledged if records.says(id, "shared=down") => Repeat::SharedDown,
+                Ended::Acknowledged if records.says(id, "twice, with the same id") => Repeat::LostLease,
                 Ended::Acknowledged => {
+                    let near = |kill: &&Kill| {
+                        before.began <= kill.at + 10 * A_MOMENT && kill.at <= after.began + 10 * A_MOMENT
+                    };
                     let kills: Vec<_> = records
                         .kills
                         .iter()
                         .filter(|kill| kill.recipient.as_deref().is_none_or(|r| r == address))
+                        .filter(near)
                         .collect();
                     self.wrong.push(format!(
                         "{address} id={id} was acknowledged and asked again: {attempts:?}, kills {kills:?}"
@@ -224,13 +243,19 @@ impl Evidence {
             *self.repeats.entry(repeat).or_default() += 1;
         }
         let recorded = records.recorded(id);
-        if recorded > 1 {
+        if recorded > 1 && !records.says(id, "shared=down") {
             self.wrong.push(format!("{address} id={id} was recorded as delivered {recorded} times"));
         }
     }
 
-    fn judge_held(&mut self, class: Class, number: usize, address: &str, records: &Records) {
-        let copies = records.held.get(&(number.to_string(), address.to_owned())).cloned().unwrap_or_default();
+    fn judge_held(
+        &mut self,
+        class: Class,
+        number: usize,
+        address: &str,
+        held: &HashMap<(String, String), Vec<(String, String)>>,
+    ) {
+        let copies = held.get(&(number.to_string(), address.to_owned())).cloned().unwrap_or_default();
         let expected: Vec<_> = class.held_as().into_iter().map(|(v, r)| (v.to_owned(), r.to_owned())).collect();
         if copies != expected {
             self.wrong.push(format!("{address}, {class:?}: held copies are {copies:?}, not {expected:?}"));
@@ -249,6 +274,11 @@ impl Records<'_> {
 
     fn lines(&self, id: &str) -> impl Iterator<Item = &&str> {
         self.log.get(id).into_iter().flatten()
+    }
+
+    /// Whether a host said this of it.
+    fn says(&self, id: &str, text: &str) -> bool {
+        self.lines(id).any(|line| line.contains(text))
     }
 
     /// How often the service waited in vain although the application did not hang.

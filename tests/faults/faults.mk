@@ -1,12 +1,18 @@
 # The fault campaigns in full size: 5,000 messages over LMTP, then 1,000 over pipe. SEED=n repeats the plan of a run.
 CARGO ?= cargo
 
-.PHONY: faults faults-inbox faults-graph soak
+.PHONY: faults faults-hosts faults-inbox faults-graph soak
 
 faults:
 	tests/setup.sh
 	MAILHATCH_FAULTS_SEED=$(SEED) MAILHATCH_FAULTS_MESSAGES=$(MESSAGES) \
 	    $(CARGO) test --locked --features crash-points --test faults -- --ignored --nocapture --test-threads=1 full_campaign
+
+# Two hosts with a Postfix and a ledger each and one Redis: 1,000 messages, most of them on both.
+faults-hosts:
+	tests/setup.sh
+	MAILHATCH_FAULTS_SEED=$(SEED) MAILHATCH_FAULTS_MESSAGES=$(MESSAGES) \
+	    $(CARGO) test --locked --features crash-points --test faults -- --ignored --nocapture two_hosts_in_full_size
 
 # The same for mail in a mailbox, with a real Dovecot; as root.
 faults-inbox:

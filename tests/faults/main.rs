@@ -25,9 +25,8 @@ mod soak;
 mod support;
 mod trouble;
 
-use campaign::{Plan, run};
+use campaign::{Plan, Way, run};
 use support::needs;
-use support::site::Variant;
 
 /// The seed of the small campaigns, which must be the same everywhere.
 const FIXED_SEED: u64 = 20_261_122;
@@ -38,35 +37,48 @@ fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 /// A campaign in full size; the seed is the environment's, or the time's.
-fn full(variant: Variant, messages: usize) {
+fn full(way: Way, messages: usize) {
     let random = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let seed = from_environment("MAILHATCH_FAULTS_SEED").unwrap_or_else(random);
     let messages = from_environment("MAILHATCH_FAULTS_MESSAGES").unwrap_or(messages);
-    run(Plan { variant, seed, messages, per_second: if variant == Variant::Lmtp { 32 } else { 8 } }).print_and_judge();
+    let per_second = if way == Way::Lmtp { 32 } else { 8 };
+    run(Plan { way, seed, messages, per_second }).print_and_judge();
 }
 
 #[needs(faketime, mounts, postfix, root)]
 #[test]
 fn small_campaign_over_lmtp() {
-    run(Plan { variant: Variant::Lmtp, seed: FIXED_SEED, messages: 300, per_second: 8 }).print_and_judge();
+    run(Plan { way: Way::Lmtp, seed: FIXED_SEED, messages: 300, per_second: 8 }).print_and_judge();
 }
 
 #[needs(faketime, mounts, postfix, root)]
 #[test]
 fn small_campaign_over_pipe() {
-    run(Plan { variant: Variant::Pipe, seed: FIXED_SEED, messages: 100, per_second: 3 }).print_and_judge();
+    run(Plan { way: Way::Pipe, seed: FIXED_SEED, messages: 100, per_second: 3 }).print_and_judge();
+}
+
+#[needs(faketime, mounts, postfix, redis, root)]
+#[test]
+fn small_campaign_on_two_hosts() {
+    run(Plan { way: Way::TwoHosts, seed: FIXED_SEED, messages: 150, per_second: 4 }).print_and_judge();
 }
 
 #[test]
 #[ignore = "takes minutes: make faults"]
 fn full_campaign_over_lmtp() {
-    full(Variant::Lmtp, 5000);
+    full(Way::Lmtp, 5000);
 }
 
 #[test]
 #[ignore = "takes minutes: make faults"]
 fn full_campaign_over_pipe() {
-    full(Variant::Pipe, 1000);
+    full(Way::Pipe, 1000);
+}
+
+#[test]
+#[ignore = "takes minutes: make faults-hosts"]
+fn two_hosts_in_full_size() {
+    full(Way::TwoHosts, 1000);
 }
 
 #[needs(dovecot_imap, mounts, postfix, root)]

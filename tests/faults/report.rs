@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::campaign::Plan;
+use crate::campaign::{Plan, Way};
 use crate::evidence::Evidence;
 use crate::trouble::Played;
 
@@ -39,7 +39,7 @@ impl fmt::Display for Report {
             evidence.expected.iter().filter(|(class, _)| class.is_acknowledged()).map(|(_, count)| count).sum();
         let set_aside = events - wanted;
         let mut row = |name: &str, value: String| writeln!(f, "{name:<38} {value}");
-        row("way, seed", format!("{:?}, {}", plan.variant, plan.seed))?;
+        row("way, seed", format!("{:?}, {}", plan.way, plan.seed))?;
         row("time: with troubles, in all", format!("{:.0?}, {:.0?}", self.troubled, self.whole))?;
         row("messages sent", format!("{} in {} tries", plan.messages, self.submissions))?;
         row("recipients", format!("{events}: {}", list(&evidence.expected)))?;
@@ -51,7 +51,9 @@ impl fmt::Display for Report {
         row("distinct ids", evidence.distinct_ids.to_string())?;
         row("repeats after it was taken, by cause", list(&evidence.repeats))?;
         row("answered as duplicates", evidence.duplicates.to_string())?;
-        row("held copies", format!("{} of {set_aside}", evidence.held))?;
+        // One host holds a copy of what came in on it, and so does the other.
+        let of = if plan.way == Way::TwoHosts { String::new() } else { format!(" of {set_aside}") };
+        row("held copies", format!("{}{of}", evidence.held))?;
         row("held for limits.patience meanwhile", evidence.patience.to_string())?;
         row("jumps of the clock noticed", evidence.jumps.to_string())?;
         row("deferred tries by cause", list(&evidence.deferred))?;

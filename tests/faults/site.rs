@@ -42,14 +42,30 @@ pub struct Kill {
     pub recipient: Option<String>,
 }
 
+/// What one host has that another has not.
+#[derive(Clone, Debug)]
+pub struct Host {
+    pub name: &'static str,
+    /// Where the application's socket is; `None`: here, in `run/`.
+    pub application: Option<PathBuf>,
+    /// More sections of the configuration.
+    pub sections: String,
+}
+
+impl Host {
+    /// The only one.
+    pub fn alone(sections: String) -> Self {
+        Self { name: "mx.example.com", application: None, sections }
+    }
+}
+
 /// Postfix and mailhatch, wired together; its state is on a small disk of its own.
 pub struct Site {
+    pub host: Host,
     site: WiredSite,
     kills: Mutex<Vec<Kill>>,
     names: NameServer,
     untrusted: HttpServer,
-    /// More sections of the configuration.
-    sections: String,
 }
 
 /// How long mail is deferred at all (`limits.patience`).
@@ -60,10 +76,10 @@ const DISK: &str = "size=160m";
 
 impl Site {
     /// Prepared, not running: `run/` has a place for the application's socket.
-    pub fn prepare(variant: Variant) -> Self {
+    pub fn prepare(variant: Variant, host: Host) -> Self {
         let mut wired = WiredSite::unwired(variant);
         wired.environment = clock_environment(&wired.postfix.path("clock"));
-        let site = Self::with(wired, String::new());
+        let site = Self::with(wired, host);
         site.set_clock("+0");
         succeed(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(site.state()));
         chown(&site.state(), USER);
@@ -72,17 +88,17 @@ impl Site {
 
     /// The same for a soak, in which neither the clock nor the disk fails: with this program, and these sections.
     pub fn prepare_soak(program: &Path, sections: String) -> Self {
-        let site = Self::with(WiredSite::unwired_with(Variant::Lmtp, program), sections);
+        let site = Self::with(WiredSite::unwired_with(Variant::Lmtp, program), Host::alone(sections));
         // The processes of pipe write to the log of the service.
         File::create(site.log_file()).unwrap();
         chown(&site.log_file(), USER);
         site
     }
 
-    fn with(site: WiredSite, sections: String) -> Self {
+    fn with(site: WiredSite, host: Host) -> Self {
         let untrusted = HttpServer::tls(|_| Reply::json(200, r#"{"success":true}"#));
         let names = NameServer::start(zone());
-        let site = Self { site, kills: Mutex::default(), names, untrusted, sections };
+        let site = Self { host, site, kills: Mutex::default(), names, untrusted };
         Victim::prepare(&site.victim());
         site.write_secret("webhook.secret", WEBHOOK_SECRET);
         site.write_secret("gitlab.secret", GITLAB_SECRET);
@@ -146,7 +162,8 @@ impl Site {
 
     /// Replaces the configuration.
     pub fn configure(&self, mistake: Mistake) {
-        let real = format!("http+unix://{}", self.postfix.path("run/app.sock").display());
+        let application = self.host.application.clone().unwrap_or_else(|| self.postfix.path("run"));
+        let real = format!("http+unix://{}", application.join("app.sock").display());
         let (gitlab, webhook) = match mistake {
             Mistake::None => (real.clone(), format!("{real}:/hook")),
             Mistake::Broken => ("what".to_owned(), "no URL".to_owned()),
@@ -154,7 +171,7 @@ impl Site {
             Mistake::UntrustedCertificate => (self.untrusted.url().to_owned(), self.untrusted.url().to_owned()),
         };
         self.write_configuration(&format!(
-            r#"hostname = "mx.example.com"
+            r#"hostname = "{name}"
 state_dir = "{dir}/state"
 [listen]
 lmtp = ["unix:{dir}/run/lmtp.sock"]
@@ -194,11 +211,12 @@ smtp = "127.0.0.1:{smtp}"
 to = "stderr"
 {sections}
 "#,
+            name = self.host.name,
             dir = self.directory().display(),
             names = self.names.address(),
             smtp = self.postfix.port(),
             patience = PATIENCE.as_secs(),
-            sections = self.sections.replace("{dir}", &self.directory().display().to_string()),
+            sections = self.host.sections.replace("{dir}", &self.directory().display().to_string()),
         ));
     }
 

@@ -9,12 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use crate::application::{Application, HANG, Mode, elsewhere};
 use crate::links::PlantedLinks;
 use crate::seed::Seed;
 use crate::site::{FullDisk, Mistake, PATIENCE, Site};
 use crate::support::http_server::Fault;
 use crate::support::process::run;
+use crate::support::redis::Redis;
 use crate::support::site::Variant;
 
 /// What else can go wrong.
@@ -199,6 +202,51 @@ fn restart_postfix(site: &Site, how: &str, random: &mut Seed) {
     site.end_postfix(how);
     sleep(random.time(0, 500));
     site.start_postfix();
+}
+
+/// What can go wrong with the ledger that hosts share. Nobody empties it: that alone would leave no line behind.
+#[derive(Clone, Copy, Debug)]
+enum StoreTrouble {
+    RedisKilled,
+    RedisStopped,
+    ScriptsForgotten,
+    ConnectionsClosed,
+}
+
+/// The same for that ledger.
+pub fn trouble_the_store(redis: &mut Redis, seed: u64, stop: &AtomicBool) -> Played {
+    use StoreTrouble::*;
+    let mut random = Seed::new(seed, 4);
+    let mut played = Played::new();
+    let everything = [RedisKilled, RedisKilled, RedisStopped, RedisStopped, ScriptsForgotten, ConnectionsClosed];
+    loop {
+        let mut deck = everything;
+        random.shuffle(&mut deck);
+        for trouble in deck {
+            if stop.load(Ordering::SeqCst) && played.values().sum::<usize>() >= everything.len() {
+                return played;
+            }
+            *played.entry(format!("{trouble:?}")).or_default() += 1;
+            if std::env::var_os("MAILHATCH_FAULTS_VERBOSE").is_some() {
+                println!("{:?} {trouble:?}", std::time::Instant::now());
+            }
+            match trouble {
+                RedisKilled => {
+                    redis.kill();
+                    sleep(random.time(0, 1500));
+                    redis.start_again();
+                }
+                RedisStopped => {
+                    redis.signal(Signal::SIGSTOP);
+                    sleep(random.time(200, 3000));
+                    redis.signal(Signal::SIGCONT);
+                }
+                ScriptsForgotten => drop(redis.ask(&["SCRIPT", "FLUSH"])),
+                ConnectionsClosed => drop(redis.ask(&["CLIENT", "KILL", "TYPE", "normal"])),
+            }
+            sleep(random.time(300, 3000));
+        }
+    }
 }
 
 fn application_deck() -> Vec<Mode> {

@@ -1,5 +1,7 @@
 //! `mailhatch fetch` on two hosts: one reads, the other stands by.
 
+use nix::sys::signal::Signal;
+
 use crate::servers::Dovecot;
 use crate::site::{Site, address, append, inbox, message};
 use crate::support::config::{BASE, SPOOL};
@@ -32,4 +34,32 @@ fn one_host_reads_and_the_other_takes_over_when_it_is_killed() {
     append(&mut client, [message(&address(3), "three")]);
     wait_until("the stand-by to take over", || two.spooled() == ["three"]);
     assert!(second.log().contains("event=takes-over"), "{}", second.log());
+}
+
+#[needs(crash_points, dovecot_imap, redis, root)]
+#[test]
+fn a_reader_that_is_stopped_beyond_its_lease_is_taken_over_and_stands_by_when_it_goes_on() {
+    let (server, redis) = (Dovecot::start(), Redis::start());
+    let mut client = server.client();
+    append(&mut client, [message(&address(1), "one")]);
+    let (one, two) = (host("mx1", &server, &redis), host("mx2", &server, &redis));
+    // The lease is 3 s instead of 30.
+    let environment = [("MAILHATCH_SECOND", "100")];
+    let first = one.fetch_with(&environment);
+    wait_until("the first message", || one.spooled() == ["one"]);
+    let second = two.fetch_with(&environment);
+    wait_until("the stand-by", || second.log().contains("event=stand-by"));
+    first.signal(Signal::SIGSTOP);
+    append(&mut client, [message(&address(2), "two")]);
+    wait_until("the stand-by to take over", || two.spooled() == ["two"]);
+    assert!(second.log().contains("event=takes-over"), "{}", second.log());
+    first.signal(Signal::SIGCONT);
+    wait_until("the first to stand by", || first.log().contains("event=stand-by"));
+    append(&mut client, [message(&address(3), "three")]);
+    wait_until("the third message", || two.spooled().len() == 2);
+    // Whatever the first host did before it knew: nothing is handed over twice.
+    assert_eq!(one.spooled(), ["one"], "{}", first.log());
+    let mut of_two = two.spooled();
+    of_two.sort();
+    assert_eq!(of_two, ["three", "two"], "{}", second.log());
 }

@@ -44,7 +44,11 @@ fn check_says_what_is_wrong_with_a_store() {
 #[test]
 fn the_acl_of_the_documentation_is_enough_and_no_more_than_is_used() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/several-hosts.md")).unwrap();
-    let acl = page.lines().find(|line| line.starts_with("ACL SETUSER")).expect("the ACL");
+    let acl = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("redis> "))
+        .find(|line| line.starts_with("ACL SETUSER"))
+        .expect("the ACL");
     let (redis, application) = (Redis::start(), application());
     let words: Vec<_> = acl.split_whitespace().map(|word| word.replace(">PASSWORD", ">hush")).collect();
     assert!(redis.ask(&words.iter().map(String::as_str).collect::<Vec<_>>()).starts_with("+OK"), "{acl}");

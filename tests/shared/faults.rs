@@ -227,6 +227,39 @@ fn a_host_that_is_stopped_beyond_its_lease_records_its_answer_and_says_that_it_i
     assert_eq!(warned.len(), 1, "{}", one.log());
 }
 
+#[needs(crash_points, redis)]
+#[test]
+fn a_claim_is_renewed_while_the_application_is_asked() {
+    let redis = Redis::start();
+    let (asked, answer) = (mpsc::channel(), mpsc::channel::<()>());
+    let (ask, answers) = (Mutex::new(asked.0), Mutex::new(answer.1));
+    let application = HttpServer::tcp(move |_| {
+        ask.lock().unwrap().send(()).unwrap();
+        answers.lock().unwrap().recv().unwrap();
+        Reply::json(200, "{}")
+    });
+    // Every 600 ms instead of every 30 s.
+    let one = Service::start_in(place("mx1", &application, &shared(&redis)), &[("MAILHATCH_SECOND", "20")]);
+    let two = host("mx2", &application, &shared(&redis));
+    let mut lmtp = one.lmtp();
+    lmtp.begin(JANE, &[&recipient(1)]);
+    lmtp.write(stuffed(&message(1)));
+    asked.1.recv_timeout(Duration::from_secs(60)).unwrap();
+    let keys = redis.keys("d");
+    assert_eq!(keys.len(), 1);
+    let left = || redis.ask(&["PTTL", &keys[0]]).trim_start_matches(':').trim().parse::<i64>().unwrap();
+    // Twice, so that one is from a renewal that came after another.
+    for _ in 0..2 {
+        assert!(redis.ask(&["PEXPIRE", &keys[0], "20000"]).starts_with(":1"));
+        wait_until("the claim to be renewed", || left() > 30_000);
+    }
+    let reply = send(&two, 1);
+    assert!(reply.starts_with("451 4.3.0 deferred: in-flight"), "{reply}");
+    answer.0.send(()).unwrap();
+    assert!(lmtp.reply().starts_with("250 2.0.0 delivered"), "{}", one.log());
+    assert!(send(&two, 1).starts_with("250 2.0.0 duplicate"), "{}", two.log());
+}
+
 #[needs(faketime, redis)]
 #[test]
 fn a_clock_that_is_an_hour_wrong_changes_nothing() {

@@ -13,5 +13,6 @@ mod failover;
 mod faults;
 mod hosts;
 mod notices;
+mod page;
 #[path = "../support/mod.rs"]
 mod support;

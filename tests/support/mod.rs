@@ -27,7 +27,7 @@
 //! | an event of a spool, or of a webhook's request, held against its schema | [`events`] |
 //! | a name server, an SMTP server | [`name_server`], [`smtp_server`] |
 //! | DKIM signatures, good and bad | [`signer`] |
-//! | Redis and Sentinel, and a network between that can be cut | [`redis`] |
+//! | Redis and Sentinel, and a network between that can be cut | [`redis`], [`namespace`] |
 //! | a notice as Python reads it | [`notice_reader`] |
 #![allow(dead_code, reason = "each room uses its own part")]
 #![allow(unused_imports, reason = "as above")]
@@ -52,6 +52,7 @@ pub mod site;
 // What is around it.
 pub mod http_server;
 pub mod name_server;
+pub mod namespace;
 pub mod notice_reader;
 pub mod postfix;
 pub mod redis;

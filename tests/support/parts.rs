@@ -37,6 +37,20 @@ const OTHERS: &[(&str, Look)] = &[
         let may = command.status().is_ok_and(|status| status.success());
         (!may).then(|| "no file system can be mounted here, not even in a namespace (unshare)".to_owned())
     }),
+    ("network_namespaces", || {
+        // One name is enough: who comes second finds it there, which shows the same.
+        let ip = |command: &str| {
+            let mut ip = Command::new("ip");
+            ip.args(["netns", command, "mailhatch-probe"]).stdout(Stdio::null()).stderr(Stdio::piped());
+            ip.output().map_err(|error| format!("ip: {error} (package iproute2)"))
+        };
+        let said = |output: std::process::Output| String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        match ip("add") {
+            Ok(added) if added.status.success() => ip("del").err(),
+            Ok(refused) => Some(said(refused)).filter(|said| !said.contains("File exists")),
+            Err(missing) => Some(missing),
+        }
+    }),
     ("interface", || {
         // Nothing is sent to find the machine's own address out.
         let socket = std::net::UdpSocket::bind("0.0.0.0:0");

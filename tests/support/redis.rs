@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
+use super::namespace::Namespace;
 use super::process::Process;
 use super::wait::{wait_for_or, wait_until};
 
@@ -24,8 +25,10 @@ pub fn free_port() -> u16 {
 pub struct Redis {
     process: Option<Process>,
     directory: TempDir,
+    address: String,
     port: u16,
     options: Vec<String>,
+    namespace: Option<Arc<Namespace>>,
 }
 
 impl Redis {
@@ -38,9 +41,16 @@ impl Redis {
     /// The same with options of redis.conf: `--requirepass`, `hush`.
     #[track_caller]
     pub fn start_with(options: &[&str]) -> Self {
+        Self::start_at("127.0.0.1", None, options)
+    }
+
+    /// The same at an address other than loopback, or in another network.
+    #[track_caller]
+    pub fn start_at(address: &str, namespace: Option<Arc<Namespace>>, options: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("mh-redis-").tempdir().unwrap();
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let mut redis = Self { process: None, directory, port: free_port(), options };
+        let address = address.to_owned();
+        let mut redis = Self { process: None, directory, address, port: free_port(), options, namespace };
         redis.start_again();
         redis
     }
@@ -65,7 +75,8 @@ impl Redis {
             "no",
         ];
         let options = options.map(str::to_owned).to_vec();
-        let mut redis = Self { process: None, directory, port, options };
+        let address = "127.0.0.1".to_owned();
+        let mut redis = Self { process: None, directory, address, port, options, namespace: None };
         redis.start_again();
         redis
     }
@@ -81,22 +92,23 @@ impl Redis {
     pub fn start_again(&mut self) {
         let port = self.port.to_string();
         let directory = self.directory.path().to_str().unwrap();
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port, "--bind", "127.0.0.1", "--dir", directory, "--save", ""]);
+        let mut command = in_network(self.namespace.as_deref(), "redis-server");
+        command.args(["--port", &port, "--bind", &self.address, "--dir", directory, "--save", ""]);
+        command.args(["--protected-mode", "no"]);
         command.args(["--appendonly", "yes", "--appendfsync", "everysec", "--repl-diskless-sync-delay", "0"]);
         command.args(&self.options).stdin(Stdio::null());
         let log = std::fs::File::create(self.directory.path().join("log")).unwrap();
         self.process = Some(Process::start(command.stdout(log)));
-        let (port, log) = (self.port, self.directory.path().join("log"));
+        let (address, port, log) = (self.address.clone(), self.port, self.directory.path().join("log"));
         let options = self.options.clone();
         wait_for_or(
             "redis-server to answer",
             || {
                 // One with TLS alone, or with a password, says no; but it answers.
                 if options.iter().any(|option| option == "--tls-port") {
-                    return TcpStream::connect(("127.0.0.1", port)).ok().map(drop);
+                    return TcpStream::connect((address.as_str(), port)).ok().map(drop);
                 }
-                let answer = Self::ask_at(port, None, &["PING"])?;
+                let answer = Self::ask_at(&address, port, None, &["PING"])?;
                 (!answer.contains("LOADING")).then_some(())
             },
             || std::fs::read_to_string(log).unwrap_or_default(),
@@ -113,7 +125,7 @@ impl Redis {
 
     /// `redis://127.0.0.1:PORT`
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}:{}", self.address, self.port)
     }
 
     /// SIGKILL.
@@ -126,7 +138,8 @@ impl Redis {
     pub fn ask(&self, command: &[&str]) -> String {
         let password = self.options.iter().position(|option| option == "--requirepass");
         let password = password.and_then(|at| self.options.get(at + 1)).map(String::as_str);
-        Self::ask_at(self.port, password, command).unwrap_or_else(|| panic!("{command:?}: no answer of Redis"))
+        Self::ask_at(&self.address, self.port, password, command)
+            .unwrap_or_else(|| panic!("{command:?}: no answer of Redis"))
     }
 
     /// Its keys of one kind: `d`, `n`, `a`.
@@ -135,8 +148,8 @@ impl Redis {
         answer.lines().filter(|line| line.contains("}:")).map(str::to_owned).collect()
     }
 
-    fn ask_at(port: u16, password: Option<&str>, command: &[&str]) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    fn ask_at(address: &str, port: u16, password: Option<&str>, command: &[&str]) -> Option<String> {
+        let mut stream = TcpStream::connect((address, port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
         let mut question = Vec::new();
         let login = password.map(|password| ["AUTH", password]);
@@ -153,6 +166,10 @@ impl Redis {
         }
         reply(&mut reader)
     }
+}
+
+fn in_network(namespace: Option<&Namespace>, program: &str) -> Command {
+    namespace.map_or_else(|| Command::new(program), |namespace| namespace.command(program))
 }
 
 /// One reply, as it came (RESP2).
@@ -180,31 +197,40 @@ fn reply(reader: &mut impl BufRead) -> Option<String> {
 pub struct Sentinels {
     _processes: Vec<Process>,
     directory: TempDir,
+    address: String,
     ports: Vec<u16>,
 }
 
 impl Sentinels {
     /// They know each other and the replicas when this returns.
     #[track_caller]
-    pub fn watch(master: u16, replicas: usize) -> Self {
+    pub fn watch(master: &Redis, replicas: usize) -> Self {
+        Self::watch_from("127.0.0.1", None, master, replicas)
+    }
+
+    /// The same at an address other than loopback, or in another network.
+    #[track_caller]
+    pub fn watch_from(address: &str, namespace: Option<&Namespace>, master: &Redis, replicas: usize) -> Self {
+        let place = format!("{} {}", master.address, master.port);
         let directory = tempfile::Builder::new().prefix("mh-sentinel-").tempdir().unwrap();
         let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
         let start = |port: &u16| {
             let file = directory.path().join(format!("{port}.conf"));
             let text = format!(
-                "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor mailhatch 127.0.0.1 {master} 2\n\
+                "port {port}\nbind {address}\nprotected-mode no\ndir {}\nsentinel monitor mailhatch {place} 2\n\
                  sentinel down-after-milliseconds mailhatch 1500\nsentinel failover-timeout mailhatch 10000\n",
                 directory.path().display()
             );
             std::fs::write(&file, text).unwrap();
             let log = std::fs::File::create(directory.path().join(format!("{port}.log"))).unwrap();
-            Process::start(Command::new("redis-sentinel").arg(file).stdin(Stdio::null()).stdout(log))
+            Process::start(in_network(namespace, "redis-sentinel").arg(file).stdin(Stdio::null()).stdout(log))
         };
         let processes = ports.iter().map(start).collect();
-        let sentinels = Self { _processes: processes, directory, ports };
+        let sentinels = Self { _processes: processes, directory, address: address.to_owned(), ports };
         wait_until("the Sentinels to know each other", || {
             sentinels.ports.iter().all(|&port| {
-                let answer = Redis::ask_at(port, None, &["SENTINEL", "master", "mailhatch"]).unwrap_or_default();
+                let answer =
+                    Redis::ask_at(address, port, None, &["SENTINEL", "master", "mailhatch"]).unwrap_or_default();
                 let value =
                     |name: &str| answer.split("\r\n").skip_while(|text| *text != name).nth(2).map(str::to_owned);
                 value("num-other-sentinels").as_deref() == Some("2")
@@ -223,13 +249,13 @@ impl Sentinels {
     /// The port of the master, as the first one knows it.
     pub fn master(&self) -> Option<u16> {
         let question = ["SENTINEL", "get-master-addr-by-name", "mailhatch"];
-        let answer = Redis::ask_at(self.ports[0], None, &question)?;
+        let answer = Redis::ask_at(&self.address, self.ports[0], None, &question)?;
         answer.split("\r\n").filter_map(|line| line.parse().ok()).next()
     }
 
     /// `redis+sentinel://…/mailhatch`
     pub fn url(&self) -> String {
-        let places: Vec<_> = self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let places: Vec<_> = self.ports.iter().map(|port| format!("{}:{port}", self.address)).collect();
         format!("redis+sentinel://{}/mailhatch", places.join(","))
     }
 }

@@ -20,7 +20,7 @@ use crate::servers::{Dovecot, PASSWORD, USER};
 use crate::site::{Mistake, Site, until};
 use crate::support::postfix::{Postfix, USER as SYSTEM_USER};
 use crate::support::process::run as run_command;
-use crate::support::site::{DOMAIN, Variant};
+use crate::support::site::DOMAIN;
 use samples::Samples;
 use trouble::{Reader, trouble};
 
@@ -93,7 +93,7 @@ pub fn run(plan: Plan) {
     });
     let troubled = started.elapsed();
     samples.write(&plan.directory);
-    let plan = campaign::Plan { variant: Variant::Lmtp, seed: plan.seed, messages, per_second: PER_SECOND * 3 };
+    let plan = campaign::Plan { way: campaign::Way::Lmtp, seed: plan.seed, messages, per_second: PER_SECOND * 3 };
     let evidence = soak.finish(plan);
     let mut report =
         Report { plan, submissions: submissions.into_inner(), played, troubled, whole: started.elapsed(), evidence };
@@ -155,8 +155,9 @@ impl Soak {
             client.status("INBOX", "MESSAGES") == 0 && self.pipe.queue().is_empty()
         });
         drain(&self.site);
+        self.site.stop_service();
         self.reader.stop();
-        let mut evidence = Evidence::gather(&self.site, &self.application, plan);
+        let mut evidence = Evidence::gather(std::slice::from_ref(&self.site), &self.application, plan);
         evidence.read_postfix(&self.pipe);
         if !read {
             let left = client.status("INBOX", "MESSAGES");
