@@ -34,16 +34,19 @@ fn two_hosts_with_the_same_messages_at_once_hand_each_over_once() {
     application.drop_bodies();
     let (one, two) = (host("mx1", &application, &shared(&redis)), host("mx2", &application, &shared(&redis)));
     let (of_one, of_two) = thread::scope(|scope| {
-        let of_one = scope.spawn(|| send_all(&one, messages, 8));
-        (of_one.join().unwrap(), send_all(&two, messages, 8))
+        let senders = [&one, &two].map(|host| scope.spawn(move || send_all(host, messages, 8)));
+        let [of_one, of_two] = senders.map(|sender| sender.join().unwrap());
+        (of_one, of_two)
     });
     let ids = handed_over(&application);
     assert_eq!(ids.len(), messages);
     assert!(ids.values().all(|times| *times == 1), "{ids:?}");
     let replies: Vec<_> = of_one.values().chain(of_two.values()).collect();
     let count = |verdict: &str| replies.iter().filter(|reply| reply.contains(verdict)).count();
-    println!("{messages} messages: {} delivered, {} duplicate", count("delivered"), count("duplicate"));
+    let by_host = [&of_one, &of_two].map(|of| of.values().filter(|reply| reply.contains("delivered")).count());
+    println!("{messages} messages: {} delivered {by_host:?}, {} duplicate", count("delivered"), count("duplicate"));
     assert_eq!((count("delivered"), count("duplicate")), (messages, messages));
+    assert!(by_host.iter().all(|&count| count > 0), "they did not meet: {by_host:?}");
 }
 
 #[needs(redis)]

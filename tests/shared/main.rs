@@ -6,7 +6,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test may say what it saw")]
 
 mod check;
-mod cost;
 mod crashes;
 mod deliveries;
 mod failover;
