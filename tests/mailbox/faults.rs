@@ -38,7 +38,10 @@ const GREETING: At = Response("", "* OK");
 const LOGGED_IN: At = Response("AUTHENTICATE", " OK ");
 const LOGIN: At = Command("AUTHENTICATE");
 const FETCHED: At = Response("UID FETCH", "BODY[]");
-const FETCH_ENDS: At = Response("UID FETCH", " OK ");
+const FETCH: At = Command("BODY.PEEK[]");
+const FETCH_ENDS: At = Response("BODY.PEEK[]", " OK ");
+/// What the search did not find is asked for before any message is fetched.
+const FLAGS_END: At = Response("(UID FLAGS)", " OK ");
 const STORE_ENDS: At = Response("UID STORE", " OK ");
 
 #[needs(dovecot_imap, root)]
@@ -109,8 +112,18 @@ fn on_the_way_in_nothing_that_breaks_costs_a_message() {
 #[test]
 fn in_a_fetch_nothing_that_breaks_costs_a_message_or_gives_half_of_one() {
     play(&[
-        ("the command does not get there", KEEP, Command("UID FETCH"), Cut(0), "cause=closed"),
-        ("half of the command gets there", KEEP, Command("UID FETCH"), Cut(15), "cause=closed"),
+        ("what was not found is not told of", KEEP, FLAGS_END, Cut(0), "cause=closed"),
+        ("NO to what was not found", DELETE, FLAGS_END, Instead("{tag} NO x\r\n"), ""),
+        ("BAD to what was not found", MOVE, FLAGS_END, Instead("{tag} BAD x\r\n"), ""),
+        (
+            "NO [UNAVAILABLE] to what was not found",
+            KEEP,
+            FLAGS_END,
+            Instead("{tag} NO [UNAVAILABLE] x\r\n"),
+            "cause=throttled",
+        ),
+        ("the command does not get there", KEEP, FETCH, Cut(0), "cause=closed"),
+        ("half of the command gets there", KEEP, FETCH, Cut(15), "cause=closed"),
         ("cut before the literal", KEEP, FETCHED, Cut(0), "cause=closed"),
         ("cut in the literal", DELETE, FETCHED, Cut(150), "cause=closed"),
         ("cut behind the literal", MOVE, FETCH_ENDS, Cut(0), "cause=closed"),
@@ -150,7 +163,7 @@ fn in_a_fetch_nothing_that_breaks_costs_a_message_or_gives_half_of_one() {
         ("a literal without a number", KEEP, FETCHED, Instead("* 1 FETCH (UID 1 BODY[]<0> {x}\r\n"), "cause=malformed"),
         ("garbage", KEEP, FETCHED, Instead("\0\u{7f}SSH-2.0-OpenSSH_9.2\r\n"), "cause=malformed"),
         ("a stranger's tag", KEEP, FETCH_ENDS, Instead("a1 OK done\r\n"), "cause=malformed"),
-        ("the server knows no pieces", KEEP, Command("UID FETCH"), Replace("<0.1048576>", ""), "verdict=delivered"),
+        ("the server knows no pieces", KEEP, FETCH, Replace("<0.1048576>", ""), "verdict=delivered"),
     ]);
 }
 

@@ -15,6 +15,7 @@ mod graph_figures;
 mod host;
 mod identity;
 mod import;
+mod lesser_servers;
 mod marks;
 mod oauth;
 mod octets;

@@ -9,7 +9,7 @@ use crate::support::needs;
 use crate::trial::at_once;
 
 const ANSWER: At = At::Response("UID FETCH", "BODY[]");
-const END: At = At::Response("UID FETCH", " OK ");
+const END: At = At::Response("BODY.PEEK[]", " OK ");
 
 #[needs(dovecot_imap, root)]
 #[test]

@@ -75,7 +75,7 @@ impl Trial {
             let done = self.site.once();
             log += &done.err();
             let is_done = self.app.requests().len() >= OURS && done.exit_status() == 0;
-            if is_done && self.site.run(&["inbox", "show", "test"]).out().contains("pending 0") {
+            if is_done && self.site.run(&["inbox", "show", "test"]).out().contains("pending      0 ") {
                 break;
             }
             self.site.run(&["inbox", "retry", "test"]);

@@ -131,7 +131,7 @@ fn costs(inbox: &InboxConfig, can: &Capabilities, selected: &Selected) -> Vec<Fi
         let every = humantime::format_duration(inbox.poll_interval);
         findings.push(warning(format!("the server has no IDLE: mail is looked for each {every} (poll_interval)")));
     }
-    if expunges && !can.uidplus {
+    if expunges && !moves && !can.uidplus {
         findings.push(warning(
             "the server has no UIDPLUS: what is deleted is marked and never removed, because removing it would remove what \
              others have marked, too"
@@ -139,8 +139,10 @@ fn costs(inbox: &InboxConfig, can: &Capabilities, selected: &Selected) -> Vec<Fi
         ));
     }
     if moves && !can.moves {
-        let text = "the server has no MOVE: messages are copied and then deleted";
-        findings.push(if can.uidplus { Finding::ok(part(inbox), text) } else { warning(text.to_owned()) });
+        findings.push(match can.uidplus {
+            true => Finding::ok(part(inbox), "the server has no MOVE: messages are copied and then deleted"),
+            false => warning("the server has neither MOVE nor UIDPLUS: messages are marked, and stay".to_owned()),
+        });
     }
     let permanent = selected.permanent;
     if deletes && permanent.is_some_and(|permanent| !permanent.deleted) {

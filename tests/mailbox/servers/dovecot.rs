@@ -1,6 +1,7 @@
 //! A private Dovecot: its own configuration, ports, mail and certificate. It ends with the test, also where that is killed.
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +9,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::{Imap, PASSWORD, USER, free_ports, make_certificate, wait_for_port};
+use super::{Imap, PASSWORD, USER, free_ports, make_certificate, wait_for, wait_for_port};
 use crate::support::process::{Process, run};
 
 /// A running Dovecot.
@@ -35,26 +36,26 @@ impl Dovecot {
         // Dovecot's users must reach what is below.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         make_certificate(dir.path());
-        let [imap, imaps] = free_ports();
         let mail = dir.path().join("mail");
         fs::create_dir(&mail).unwrap();
         let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
         chown(&mail, Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw())).unwrap();
-        let configuration = CONFIGURATION
-            .replace("{imap}", &imap.to_string())
-            .replace("{imaps}", &imaps.to_string())
-            .replace("{dir}", dir.path().to_str().unwrap());
         fs::write(dir.path().join("users"), format!("{USER}:{{PLAIN}}{PASSWORD}\nann:{{PLAIN}}{PASSWORD}\n")).unwrap();
-        fs::write(
-            dir.path().join("dovecot.conf"),
-            format!("{configuration}\n{more}\n").replace("{dir}", dir.path().to_str().unwrap()),
-        )
-        .unwrap();
         make_files(dir.path());
-        let master = start(dir.path());
-        let dovecot = Self { dir, master, imap, imaps };
-        wait_for_port(imap);
-        dovecot
+        // A port may be taken between asking for it and listening there.
+        let (master, imap, imaps) = wait_for("Dovecot", || {
+            let [imap, imaps] = free_ports();
+            let configuration = format!("{CONFIGURATION}\n{more}\n")
+                .replace("{imap}", &imap.to_string())
+                .replace("{imaps}", &imaps.to_string())
+                .replace("{dir}", dir.path().to_str().unwrap());
+            fs::write(dir.path().join("dovecot.conf"), configuration).unwrap();
+            let mut master = start(dir.path());
+            let connect = || TcpStream::connect(("127.0.0.1", imap)).is_ok();
+            let listens = || master.ended().map(|_| false).or_else(|| connect().then_some(true));
+            wait_for("Dovecot to listen, or to end", listens).then_some((master, imap, imaps))
+        });
+        Self { dir, master, imap, imaps }
     }
 
     /// The port for plain text and STARTTLS.

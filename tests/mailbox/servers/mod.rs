@@ -12,6 +12,6 @@ pub mod proxy;
 pub use client::Imap;
 pub use dovecot::Dovecot;
 pub use loopback::*;
-pub use proxy::{Act, At, Fault, Proxy};
+pub use proxy::{Act, At, Fault, Proxy, Rewrite};
 
 pub use crate::support::wait::{LIMIT, wait_for};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 /// Where a fault is played.
 #[derive(Clone, Copy, Debug)]
 pub enum At {
-    /// The first response with this text while this command runs; `""` is the greeting, and any response.
+    /// The first response with this text while this command runs; a fault at `""` is in the greeting.
     Response(&'static str, &'static str),
     /// The first command with this text.
     Command(&'static str),
@@ -38,6 +38,10 @@ pub enum Act {
 #[derive(Clone, Copy, Debug)]
 pub struct Fault(pub At, pub Act);
 
+/// A text that is replaced with another one wherever it comes up at such a place: what the server cannot do.
+#[derive(Clone, Copy, Debug)]
+pub struct Rewrite(pub At, pub &'static str, pub &'static str);
+
 /// The proxy.
 pub struct Proxy {
     port: u16,
@@ -47,6 +51,7 @@ pub struct Proxy {
 struct Shared {
     server: u16,
     faults: Vec<Fault>,
+    rewrites: Vec<Rewrite>,
     played: Mutex<usize>,
     commands: Mutex<Vec<String>>,
     connections: Mutex<Vec<TcpStream>>,
@@ -56,11 +61,21 @@ struct Shared {
 impl Proxy {
     /// In front of a port of this host. Each fault is played once, and not before the one before it.
     pub fn start(server: u16, faults: &[Fault]) -> Self {
+        Self::with(server, faults, &[])
+    }
+
+    /// The same with no fault, but with what is rewritten each time.
+    pub fn rewriting(server: u16, rewrites: &[Rewrite]) -> Self {
+        Self::with(server, &[], rewrites)
+    }
+
+    fn with(server: u16, faults: &[Fault], rewrites: &[Rewrite]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             server,
             faults: faults.to_vec(),
+            rewrites: rewrites.to_vec(),
             played: Mutex::default(),
             commands: Mutex::default(),
             connections: Mutex::default(),
@@ -114,6 +129,16 @@ impl Shared {
         }
     }
 
+    /// What is said instead, each time.
+    fn rewritten(&self, mut octets: Vec<u8>, is_here: impl Fn(At) -> bool) -> Vec<u8> {
+        for Rewrite(_, from, to) in self.rewrites.iter().filter(|Rewrite(at, ..)| is_here(*at)) {
+            if let Played::Goes(other) = play(Act::Replace(from, to), &octets, "") {
+                octets = other;
+            }
+        }
+        octets
+    }
+
     /// What is played here: it counts.
     fn plays(&self, is_here: impl Fn(At) -> bool) -> Option<Act> {
         let mut played = self.played.lock().unwrap();
@@ -148,10 +173,14 @@ fn end(one: &TcpStream, other: &TcpStream) {
 fn responses(shared: &Shared, mut from: BufReader<TcpStream>, mut to: TcpStream, running: &Running) {
     while let Some(response) = whole(&mut from) {
         let (tag, command) = running.lock().unwrap().clone();
-        let is_here = |at| match at {
-            At::Response("", text) => command.is_empty() && has(&response, text),
+        let during = |at| match at {
             At::Response(during, text) => command.contains(during) && has(&response, text),
             At::Command(_) => false,
+        };
+        let response = shared.rewritten(response.clone(), during);
+        let is_here = |at| match at {
+            At::Response("", _) => command.is_empty() && during(at),
+            at => during(at),
         };
         let goes = if let Some(act) = shared.plays(is_here) {
             match play(act, &response, &tag) {
@@ -187,6 +216,7 @@ fn commands(shared: &Shared, mut from: BufReader<TcpStream>, mut to: TcpStream, 
             running.lock().unwrap().1 = "DONE".to_owned();
         }
         let is_here = |at| matches!(at, At::Command(what) if text.contains(what));
+        line = shared.rewritten(line, is_here);
         let goes = if let Some(act) = shared.plays(is_here) {
             match play(act, &line, "") {
                 Played::Goes(octets) => to.write_all(&octets).is_ok(),

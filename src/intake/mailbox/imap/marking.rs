@@ -102,12 +102,33 @@ impl Marker {
             After::Trash => {
                 let trash = self.trash(connection).await?;
                 match trash {
-                    Some(folder) => move_to(connection, numbers, &folder, "\\Trash").await,
+                    Some(folder) => self.go_to(connection, numbers, selected, &folder, "\\Trash").await,
                     None => Ok(stuck("the server names no \\Trash folder to move deleted messages to")),
                 }
             }
-            After::MoveTo { folder, name } => move_to(connection, numbers, &folder, &name).await,
+            After::MoveTo { folder, name } => self.go_to(connection, numbers, selected, &folder, &name).await,
         }
+    }
+
+    /// Moves messages. They are marked, and stay, where a server cannot say what became of them: copied without a trace they would be
+    /// copied again and again.
+    async fn go_to(
+        &mut self,
+        connection: &mut Connection,
+        numbers: &Numbers,
+        selected: &Selected,
+        folder: &Folder,
+        name: &str,
+    ) -> Result<Shown, Failure> {
+        let can = connection.session().capabilities();
+        if (can.moves || can.uidplus)
+            && let Some(shown) = move_to(connection, numbers, folder, name).await?
+        {
+            return Ok(shown);
+        }
+        let shown = self.keep(connection, numbers, selected).await?;
+        let alarm = "the server has no MOVE, and does not say what it copies (UIDPLUS): messages are marked, and stay";
+        Ok(Shown { alarm: Some(alarm.to_owned()), ..shown })
     }
 
     /// Marks what stays.
@@ -206,13 +227,14 @@ async fn expunge(connection: &mut Connection, numbers: &Numbers) -> Result<Tried
     }
 }
 
-/// Moves messages, or copies them where the server cannot move (RFC 6851 section 3.3 says what a move comes to).
+/// Moves messages, or copies them where the server cannot move (RFC 6851 section 3.3 says what a move comes to). `None` where it does
+/// not say what it has copied.
 async fn move_to(
     connection: &mut Connection,
     numbers: &Numbers,
     folder: &Folder,
     name: &str,
-) -> Result<Shown, Failure> {
+) -> Result<Option<Shown>, Failure> {
     let moves = connection.session().capabilities().moves;
     let request = match moves {
         true => Request::Move(numbers.clone(), folder.clone()),
@@ -223,23 +245,21 @@ async fn move_to(
         Ok(_) => None,
         Err(refusal) => {
             let advice = if refusal.folder_missing { "; make it, it is never made by itself" } else { "" };
-            return Ok(stuck(&format!("messages cannot go to the folder \"{name}\": {}{advice}", refused(refusal)?)));
+            let text = format!("messages cannot go to the folder \"{name}\": {}{advice}", refused(refusal)?);
+            return Ok(Some(stuck(&text)));
         }
     };
     // What is not there any more has gone, by us or by somebody else.
     let left = match connection.ask(&Request::Flags(numbers.iter().copied().collect())).await? {
         Ok(answer) => with_flag(answer, Mark::Seen).1,
-        Err(refusal) => return Ok(stuck(&refused(refusal)?)),
+        Err(refusal) => return Ok(Some(stuck(&refused(refusal)?))),
     };
     let gone: Numbers = numbers.difference(&left).copied().collect();
-    if moves {
-        return Ok(Shown { reached: vec![(MessageState::Marked, gone)], alarm: None });
+    if moves || left.is_empty() {
+        return Ok(Some(Shown { reached: vec![(MessageState::Marked, gone)], alarm: None }));
     }
-    match told {
-        Some(copied) => {
-            let copied = left.intersection(&copied).copied().collect();
-            Ok(Shown { reached: vec![(MessageState::Copied, copied), (MessageState::Marked, gone)], alarm: None })
-        }
-        None => Ok(stuck("the server copies messages, but does not say which (no COPYUID): they are not deleted")),
-    }
+    Ok(told.map(|copied| {
+        let copied = left.intersection(&copied).copied().collect();
+        Shown { reached: vec![(MessageState::Copied, copied), (MessageState::Marked, gone)], alarm: None }
+    }))
 }
