@@ -10,7 +10,9 @@ use crate::hosts::{
 };
 use crate::support::http_server::{HttpServer, Reply};
 use crate::support::needs;
+use crate::support::process::Process;
 use crate::support::redis::Redis;
+use crate::support::service::Service;
 use crate::support::wait::wait_until;
 
 #[needs(redis)]
@@ -162,4 +164,40 @@ fn without_a_shared_ledger_nobody_is_connected_to_but_the_application() {
     assert_eq!(alone.len(), 1, "the application: {alone:#?}");
     let sharing = connects(&place("mx1", &application, &shared(&redis)));
     assert_eq!(sharing.len(), 2, "and the store, where there is one: {sharing:#?}");
+}
+
+/// Whom a running service connects to while it gets mail, after something has happened.
+fn peers(service: &Service, numbers: std::ops::Range<usize>, happens: impl FnOnce()) -> BTreeSet<String> {
+    let trace = service.place.path().join("trace");
+    let mut command = std::process::Command::new("strace");
+    command.args(["-f", "-qq", "-e", "trace=connect", "-p", &service.id().to_string(), "-o"]).arg(&trace);
+    let mut strace = Process::start(&mut command);
+    let is_traced = |task: std::io::Result<std::fs::DirEntry>| {
+        let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("TracerPid:") && !line.ends_with("\t0"))
+    };
+    let tasks = format!("/proc/{}/task", service.id());
+    wait_until("strace", || std::fs::read_dir(&tasks).unwrap().all(is_traced));
+    happens();
+    for number in numbers {
+        assert!(send(service, number).starts_with("250 2.0.0 delivered"), "{}", service.log());
+    }
+    strace.signal(nix::sys::signal::Signal::SIGINT);
+    strace.wait();
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let address = |line: &str| Some(line.split_once("connect(")?.1.split_once('{')?.1.split_once('}')?.0.to_owned());
+    trace.lines().filter_map(address).collect()
+}
+
+#[needs(redis, root, strace)]
+#[test]
+fn a_running_service_without_a_shared_ledger_connects_to_nobody_else() {
+    let (redis, application) = (Redis::start(), application());
+    let alone = peers(&host("mx1", &application, ""), 1..10, || {});
+    assert_eq!(alone.len(), 1, "the application: {alone:#?}");
+    // Its connection is older than the trace.
+    let close = || drop(redis.ask(&["CLIENT", "KILL", "TYPE", "normal"]));
+    let sharing = peers(&host("mx2", &application, &shared(&redis)), 11..20, close);
+    assert_eq!(sharing.len(), 2, "and the store, where there is one: {sharing:#?}");
+    assert!(sharing.is_superset(&alone), "{alone:#?} {sharing:#?}");
 }
