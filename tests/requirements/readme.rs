@@ -181,7 +181,8 @@ fn each_page_whose_commands_are_run_begins_with_the_package() {
     let mut pages = 0;
     for page in fs::read_dir(top().join("docs")).unwrap().map(|entry| entry.unwrap().path()) {
         let text = fs::read_to_string(&page).unwrap_or_default();
-        let Some((_, commands)) = text.split_once("```sh\n") else { continue };
+        let Some((before, commands)) = text.split_once("```sh\n") else { continue };
+        assert!(!before.contains("```text\n"), "{}: the output of no command", page.display());
         assert!(commands.starts_with("apt-get install --yes ./mailhatch_*.deb"), "{}", page.display());
         pages += 1;
     }
