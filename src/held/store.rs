@@ -108,13 +108,18 @@ impl HeldStore {
     /// # Errors
     /// The directory cannot be read; a copy that cannot is in the list.
     pub async fn list(&self) -> Result<HeldList, StateError> {
-        self.blocking(|shared| {
+        self.list_if(|_| true).await
+    }
+
+    /// One record after the other is read, and only those that are wanted stay in memory: there may be very many copies.
+    async fn list_if(&self, is_wanted: impl Fn(&HeldRecord) -> bool + Send + 'static) -> Result<HeldList, StateError> {
+        self.blocking(move |shared| {
             let mut list = HeldList::default();
             for id in shared.files.ids()? {
                 match shared.files.read_record(&id) {
-                    Ok(Some(record)) => list.records.push(record),
-                    // It was removed in the meantime.
-                    Ok(None) => {}
+                    Ok(Some(record)) if is_wanted(&record) => list.records.push(record),
+                    // It is not wanted, or was removed in the meantime.
+                    Ok(_) => {}
                     Err(error) => list.unreadable.push(error),
                 }
             }
@@ -129,9 +134,7 @@ impl HeldStore {
     /// # Errors
     /// The directory cannot be read.
     pub async fn of_rule(&self, rule: &'static str) -> Result<Vec<HeldRecord>, StateError> {
-        let mut list = self.list().await?;
-        list.records.retain(|record| record.rule == rule);
-        Ok(list.records)
+        Ok(self.list_if(move |record| record.rule == rule).await?.records)
     }
 
     /// Says that a copy waits for its application.
