@@ -13,6 +13,7 @@ use super::index::{FoundKey, PatternIndex};
 use super::key::Key;
 use super::pattern::AddressPattern;
 use crate::mail::{canonical_domain, without_srs};
+use crate::printable::one_line;
 
 /// Octets of a text that are looked at; nothing longer is ever said.
 const LONGEST: usize = 8 * 1024;
@@ -170,12 +171,20 @@ impl Mask {
 
     /// The same for what is an address or an id of somebody.
     pub fn address(&self, text: &str) -> String {
-        self.by_form(beginning(text), false)
+        self.one_address(beginning(text), false)
     }
 
     /// The same for a recipient: it is meant to be an address of ours, so in doubt everything behind a delimiter is a key.
     pub fn recipient(&self, text: &str) -> String {
-        self.by_form(beginning(text), true)
+        self.one_address(beginning(text), true)
+    }
+
+    /// A blank within quotes is part of an address, and does not end the key in it.
+    fn one_address(&self, text: &str, is_recipient: bool) -> String {
+        match text.contains('"') {
+            true => self.word(text, is_recipient, &mut { MOST_COMPARISONS }),
+            false => self.by_form(text, is_recipient),
+        }
     }
 
     fn keys(&self) -> &[Key] {
@@ -185,7 +194,10 @@ impl Mask {
                 let end = self.header.len().min(LONGEST_HEADER);
                 self.forms.keys_in(&String::from_utf8_lossy(&self.header[..end]), &mut keys);
             }
-            keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
+            // What an application says has lost its line breaks and double blanks by then.
+            let on_one_line: Vec<_> = keys.iter().map(|key| one_line(key, usize::MAX)).collect();
+            keys.extend(on_one_line);
+            keys.sort_by(|key, other| other.len().cmp(&key.len()).then_with(|| key.cmp(other)));
             keys.dedup();
             // A key of a few characters is part of many words, and hiding those would show it.
             keys.iter().filter(|key| key.chars().count() > 4).filter_map(|key| Key::new(key)).collect()

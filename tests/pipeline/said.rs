@@ -240,6 +240,20 @@ fn a_key_that_holds_the_form_of_another_mailbox_is_cut_whole() {
     }
 }
 
+/// What an application answers is put on one line before the key is looked for in it.
+#[test]
+fn a_key_with_blanks_or_what_could_be_read_as_encoded_is_cut() {
+    let stage = Stage::start();
+    for (name, key, recipient, original) in [
+        ("double blank", "abcdef  ghijkl", RECIPIENTS[2], None),
+        ("no xtext", "0Aa+0BAAA+++G0a", RECIPIENTS[4], Some(RECIPIENTS[0])),
+    ] {
+        let said = stage.send(&mail(key, recipient, original, SENDERS[0], "", "reject", "plain"));
+        assert!(said.contains("app-reject"), "{name}: {said}");
+        assert!(!key.split_whitespace().any(|piece| shows(&said, piece)), "{name}: {said}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 

@@ -86,8 +86,9 @@ pub(super) fn original_recipient(value: &[u8]) -> Option<String> {
     Some(address).filter(|address| !address.is_empty())
 }
 
-/// Decodes `+2B`. A plus sign that no two capital hexadecimal digits follow stands for itself: clients that do not
-/// encode at all write `incoming+key`, and reading that as an error would lose the key.
+/// Decodes `+2B`. A plus sign that no two capital hexadecimal digits follow stands for itself, and so does one that would become a
+/// control character, which no address has: clients that do not encode at all write `incoming+key` or `incoming+0BAD`, and the key
+/// would be lost.
 pub(super) fn xtext(text: &[u8]) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -98,11 +99,11 @@ pub(super) fn xtext(text: &[u8]) -> Option<String> {
             _ => None,
         };
         match octet {
-            Some((high, low)) => {
+            Some((high, low)) if !(high << 4 | low).is_ascii_control() => {
                 decoded.push(high << 4 | low);
                 rest = &rest[plus + 3..];
             }
-            None => {
+            _ => {
                 decoded.push(b'+');
                 rest = &rest[plus + 1..];
             }
@@ -184,6 +185,7 @@ mod tests {
             ("plus that is not encoded", "rfc822;incoming+abcd@h", Some("incoming+abcd@h")),
             ("plus at the end", "rfc822;a+", Some("a+")),
             ("one digit", "rfc822;a+2", Some("a+2")),
+            ("what would be a control character", "rfc822;incoming+0BAD+7F@h", Some("incoming+0BAD+7F@h")),
             ("utf-8 in xtext", "utf-8;j+C3+BCrgen@h", Some("jürgen@h")),
             ("embedded unicode", "utf-8;j\\x{FC}rgen\\x{2B}K@h", Some("jürgen+K@h")),
             ("plain utf-8", "utf-8;jürgen@h", Some("jürgen@h")),
