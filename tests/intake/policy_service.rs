@@ -192,8 +192,9 @@ fn a_descriptor_is_known_by_its_name_whatever_its_place() {
         });
         command.arg(format!("--fdname={names}")).args([MAILHATCH, "--config"]).arg(place.config()).arg("serve");
         let _process = Process::start(command.stdin(Stdio::null()).stderr(log));
-        wait_until("systemd-socket-activate to listen", || path("policy").exists() && path("lmtp").exists());
-        // The first connection starts the service; it is served like any other.
+        // The first connection starts the service; those behind it are served like any other. That the file is there does not
+        // mean that anybody listens yet.
+        wait_until("systemd-socket-activate to listen", || UnixStream::connect(path("policy")).is_ok());
         let answer = Policy::connect(place.path()).ask("incoming+nota@gitlab.example.com", "");
         let mut greeting = [0; 4];
         UnixStream::connect(path("lmtp")).unwrap().read_exact(&mut greeting).unwrap();
