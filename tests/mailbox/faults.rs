@@ -337,7 +337,10 @@ fn idling_may_break_in_every_way() {
         let server = Dovecot::start();
         let mut client = server.client();
         let proxy = Proxy::start(server.imap(), &[Fault(*at, *act)]);
-        let patience = "idle_timeout = \"5s\"\npoll_interval = \"1s\"";
+        // Where the news itself is broken, nothing else may find the messages first: each renewal looks for them.
+        let is_told = matches!(said, &"cause=bye" | &"cause=closed" | &"cause=malformed");
+        let idle_timeout = if is_told { "60s" } else { "5s" };
+        let patience = format!("idle_timeout = \"{idle_timeout}\"\npoll_interval = \"1s\"");
         let trial = Trial::new(proxy.port(), &format!("{patience}\n{more}"), || ());
         let running = trial.site.fetch();
         running.wait_log("event=connect");

@@ -1,7 +1,6 @@
 //! A private Dovecot: its own configuration, ports, mail and certificate. It ends with the test, also where that is killed.
 
 use std::fs;
-use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,7 +8,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::{Imap, PASSWORD, USER, free_ports, make_certificate, wait_for, wait_for_port};
+use super::{Imap, PASSWORD, USER, free_ports, make_certificate, wait_for};
 use crate::support::process::{Process, run};
 
 /// A running Dovecot.
@@ -50,10 +49,7 @@ impl Dovecot {
                 .replace("{imaps}", &imaps.to_string())
                 .replace("{dir}", dir.path().to_str().unwrap());
             fs::write(dir.path().join("dovecot.conf"), configuration).unwrap();
-            let mut master = start(dir.path());
-            let connect = || TcpStream::connect(("127.0.0.1", imap)).is_ok();
-            let listens = || master.ended().map(|_| false).or_else(|| connect().then_some(true));
-            wait_for("Dovecot to listen, or to end", listens).then_some((master, imap, imaps))
+            start(dir.path()).map(|master| (master, imap, imaps))
         });
         Self { dir, master, imap, imaps }
     }
@@ -109,8 +105,7 @@ impl Dovecot {
     }
 
     pub fn begin(&mut self) {
-        self.master = start(self.dir.path());
-        wait_for_port(self.imap);
+        self.master = wait_for("Dovecot", || start(self.dir.path()));
     }
 
     /// What it logged.
@@ -148,11 +143,17 @@ impl Dovecot {
     }
 }
 
-/// Ends with the thread that started it.
-fn start(dir: &Path) -> Process {
+/// Ends with the thread that started it. `None`: it did not start, because somebody else listens at its port.
+///
+/// Its own log says that it listens; that a connection is taken may be somebody else's doing.
+fn start(dir: &Path) -> Option<Process> {
+    let starts = || fs::read_to_string(dir.join("log")).unwrap_or_default().matches(" starting up for ").count();
+    let before = starts();
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM", "dovecot", "-F", "-c"]).arg(dir.join("dovecot.conf"));
-    Process::start(command.stdin(Stdio::null()).stdout(Stdio::null()))
+    let mut master = Process::start(command.stdin(Stdio::null()).stdout(Stdio::null()));
+    let listens = || master.ended().map(|_| false).or_else(|| (starts() > before).then_some(true));
+    wait_for("Dovecot to listen, or to end", listens).then_some(master)
 }
 
 /// Its children end with it only where it can tell them.
