@@ -30,7 +30,8 @@ async fn a_locked_ledger_defers_and_names_who_locks_it() {
     // Either the first has recorded it by now, or its claim is still there.
     assert!(matches!(elsewhere.begin(&id(1)).await, Ok(Begin::InFlight | Begin::Delivered(_))));
     drop(claimed(&ledger, 2).await);
-    assert!(matches!(elsewhere.begin(&id(1)).await, Ok(Begin::Delivered(_))), "recorded with the next batch");
+    let begun = elsewhere.begin(&id(1)).await;
+    assert!(matches!(begun, Ok(Begin::Delivered(_))), "recorded with the next batch: {begun:?}");
 }
 
 #[tokio::test]
