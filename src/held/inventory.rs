@@ -15,7 +15,7 @@ use super::body::{self, BODIES};
 use super::copy::HeldRecord;
 use super::files::{HeldFiles, MESSAGE, RECORD, read_record_in};
 use crate::age_clock::AgeClock;
-use crate::directory::{Directory, Kind, TEMPORARY};
+use crate::directory::{Directory, Entry, Kind, TEMPORARY};
 use crate::event_id::EventId;
 use crate::in_flight::{InFlightLocks, Queue, Right, Turn};
 use crate::state_dir::{StateError, private_directory, private_file};
@@ -236,33 +236,58 @@ impl<'s> Inventory<'s> {
     }
 
     /// Counts everything anew, and removes what killed processes have left; gives the copies, the oldest first.
+    ///
+    /// A copy that is written just now gets its name whoever's turn it is, and one that is renamed meanwhile may be found under
+    /// neither name (readdir(3)): all is looked through again. That ends, because who begins a copy needs the turn.
     pub(super) fn survey(&mut self) -> Result<Vec<Surveyed>, StateError> {
-        let files = self.files;
-        let cannot = |error: io::Error| StateError::file("look through", files.base(), &error);
+        let cannot = |error: io::Error| StateError::file("look through", self.files.base(), &error);
         body::remove_orphans(&self.bodies).map_err(cannot)?;
+        self.remove_abandoned().map_err(cannot)?;
+        let (totals, mut copies) = loop {
+            if let Some(found) = self.look_through().map_err(cannot)? {
+                break found;
+            }
+        };
+        self.totals = totals;
+        self.save()?;
+        copies.sort_by(|a, b| (a.kept_at, &a.id).cmp(&(b.kept_at, &b.id)));
+        Ok(copies)
+    }
+
+    fn remove_abandoned(&self) -> io::Result<()> {
+        for name in self.base.names()?.iter().filter(|name| name.starts_with(TEMPORARY)) {
+            if self.base.find(name)?.is_some_and(|entry| is_abandoned(&entry)) {
+                // What cannot be removed is found again.
+                let _ = self.base.remove_tree(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is there; `None` if something got another name meanwhile.
+    fn look_through(&self) -> io::Result<Option<(Totals, Vec<Surveyed>)>> {
         let mut totals = Totals { swept: self.totals.swept, surveyed: seconds(self.now), ..Totals::default() };
         let (mut copies, mut bodies) = (Vec::new(), HashSet::new());
-        for name in self.base.names().map_err(cannot)? {
+        let names: HashSet<String> = self.base.names()?.into_iter().collect();
+        for name in &names {
             let is_temporary = name.starts_with(TEMPORARY);
-            let id = EventId::parse(&name);
+            let id = EventId::parse(name);
             if id.is_none() && !is_temporary {
                 continue;
             }
-            let Some(entry) = self.base.find(&name).map_err(cannot)? else { continue };
-            if is_temporary && age(entry.modified, SystemTime::now()) > ABANDONED {
-                // What cannot be removed is found again.
-                let _ = self.base.remove_tree(&name);
+            let Some(entry) = self.base.find(name)? else { return Ok(None) };
+            if is_temporary && is_abandoned(&entry) {
                 continue;
             }
             // Something that is not a copy takes no room of theirs.
             if entry.kind != Kind::Directory {
                 continue;
             }
-            let Ok(copy) = self.base.directory(&name) else { continue };
+            let Ok(copy) = self.base.directory(name) else { continue };
             let mut octets = BLOCK;
-            let found = copy.find(RECORD).map_err(cannot)?;
+            let found = copy.find(RECORD)?;
             octets += found.map_or(0, |record| blocks(record.size));
-            if let Some(message) = copy.find(MESSAGE).map_err(cannot)?
+            if let Some(message) = copy.find(MESSAGE)?
                 && bodies.insert(message.identity)
             {
                 octets += blocks(message.size);
@@ -282,10 +307,8 @@ impl<'s> Inventory<'s> {
             let kept_at = found.map_or(entry.modified, |record| record.modified);
             copies.push(Surveyed { id, kept_at, record });
         }
-        self.totals = totals;
-        self.save()?;
-        copies.sort_by(|a, b| (a.kept_at, &a.id).cmp(&(b.kept_at, &b.id)));
-        Ok(copies)
+        let is_as_before = self.base.names()?.into_iter().collect::<HashSet<_>>() == names;
+        Ok(is_as_before.then_some((totals, copies)))
     }
 
     /// How old a copy is.
@@ -327,6 +350,11 @@ impl<'s> Inventory<'s> {
         };
         StateError { detail: text, full: true }
     }
+}
+
+/// Whether a temporary directory was left by a process that was killed.
+fn is_abandoned(entry: &Entry) -> bool {
+    age(entry.modified, SystemTime::now()) > ABANDONED
 }
 
 fn age(then: SystemTime, now: SystemTime) -> Duration {
