@@ -62,7 +62,7 @@ pub fn measure(options: &Options, report: &mut Report) {
 }
 
 fn through_postfix(options: &Options, report: &mut Report, application: &Application) {
-    if !nix::unistd::Uid::effective().is_root() {
+    if !Postfix::is_possible() {
         return;
     }
     let setup = Setup::new(Kind::Webhook(application.url()));

@@ -35,6 +35,15 @@ impl Transport {
 pub struct Postfix(PrivatePostfix);
 
 impl Postfix {
+    /// Whether this user may start one; says so if not.
+    pub fn is_possible() -> bool {
+        let is_root = nix::unistd::Uid::effective().is_root();
+        if !is_root {
+            eprintln!("  a Postfix of our own needs root: left out");
+        }
+        is_root
+    }
+
     /// Starts one with these transports beside Postfix's own.
     pub fn start(base: &Path, transports: &[Transport]) -> Self {
         let mut postfix = PrivatePostfix::prepare_in(base);
@@ -95,7 +104,7 @@ impl Postfix {
         std::thread::sleep(Duration::from_millis(500));
         let started = Instant::now();
         self.0.flush();
-        self.wait("an empty queue", || self.queued() == (0, 0));
+        self.wait_empty();
         started.elapsed()
     }
 
