@@ -30,8 +30,8 @@ pub fn crash_point(place: &str) {
 #[cfg(not(feature = "crash-points"))]
 pub fn crash_point(_place: &str) {}
 
-/// The unit of the waits between connections to a mailbox, and between renewals in a shared ledger: a second, or with `MAILHATCH_SECOND` so many milliseconds. Some of
-/// these waits are hours, which no test has.
+/// The unit of the waits between connections to a mailbox, and between renewals in a shared ledger: a second, or with
+/// `MAILHATCH_SECOND` so many milliseconds. Some of these waits are hours, which no test has.
 #[cfg(feature = "crash-points")]
 pub fn second() -> std::time::Duration {
     let wanted = std::env::var("MAILHATCH_SECOND").ok().and_then(|text| text.parse().ok());

@@ -95,15 +95,17 @@ pub(super) fn xtext(text: &[u8]) -> Option<String> {
     while let Some(plus) = memchr::memchr(b'+', rest) {
         decoded.extend_from_slice(&rest[..plus]);
         let octet = match rest[plus + 1..] {
-            [high, low, ..] => capital_hexadecimal(high).zip(capital_hexadecimal(low)),
+            [high, low, ..] => {
+                capital_hexadecimal(high).zip(capital_hexadecimal(low)).map(|(high, low)| high << 4 | low)
+            }
             _ => None,
         };
-        match octet {
-            Some((high, low)) if !(high << 4 | low).is_ascii_control() => {
-                decoded.push(high << 4 | low);
+        match octet.filter(|octet| !octet.is_ascii_control()) {
+            Some(octet) => {
+                decoded.push(octet);
                 rest = &rest[plus + 3..];
             }
-            _ => {
+            None => {
                 decoded.push(b'+');
                 rest = &rest[plus + 1..];
             }
