@@ -1,18 +1,15 @@
 //! A set of message numbers as ranges: a hundred thousand neighbours take as much memory as two.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+
+use rangemap::RangeInclusiveSet;
 
 /// The number of a message in its inbox: for IMAP the UID.
 pub type Number = NonZeroU32;
 
 /// A set of message numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NumberSet {
-    /// The last number of each range, by its first. They neither meet nor touch each other.
-    ranges: BTreeMap<Number, Number>,
-    len: usize,
-}
+pub struct NumberSet(RangeInclusiveSet<u32>);
 
 impl NumberSet {
     /// Adds a number.
@@ -20,124 +17,70 @@ impl NumberSet {
         self.insert_range(number, number);
     }
 
-    /// Adds the numbers from `first` to `last`.
+    /// Adds the numbers from `first` to `last`; none if they stand the other way round.
     pub fn insert_range(&mut self, first: Number, last: Number) {
-        if first > last {
-            return;
+        if first <= last {
+            self.0.insert(first.get()..=last.get());
         }
-        let (mut start, mut end) = (first, last);
-        // Those that touch it become one with it: from the right to the left, as they stand.
-        let behind = last.checked_add(1).unwrap_or(last);
-        while let Some((&other, &other_end)) = self.ranges.range(..=behind).next_back() {
-            if other_end.checked_add(1).is_some_and(|next| next < first) {
-                break;
-            }
-            self.take_range(other);
-            (start, end) = (start.min(other), end.max(other_end));
-        }
-        self.put_range(start, end);
     }
 
     /// Takes a number out.
     pub fn remove(&mut self, number: Number) {
-        let Some((&start, &end)) = self.ranges.range(..=number).next_back().filter(|(_, end)| **end >= number) else {
-            return;
-        };
-        self.take_range(start);
-        if let Some(before) = Number::new(number.get() - 1).filter(|before| *before >= start) {
-            self.put_range(start, before);
-        }
-        if let Some(behind) = number.checked_add(1).filter(|behind| *behind <= end) {
-            self.put_range(behind, end);
-        }
+        self.0.remove(number.get()..=number.get());
     }
 
     /// Takes out all below `limit`.
     pub fn remove_below(&mut self, limit: Number) {
-        while let Some((&start, &end)) = self.ranges.first_key_value().filter(|(start, _)| **start < limit) {
-            self.take_range(start);
-            if end >= limit {
-                self.put_range(limit, end);
-            }
-        }
+        self.0.remove(0..=limit.get() - 1);
     }
 
     /// Takes out `limit` and all above.
     pub fn remove_from(&mut self, limit: Number) {
-        while let Some((&start, _)) = self.ranges.last_key_value().filter(|(_, end)| **end >= limit) {
-            self.take_range(start);
-            if let Some(before) = Number::new(limit.get() - 1).filter(|before| *before >= start) {
-                self.put_range(start, before);
-            }
-        }
-    }
-
-    fn put_range(&mut self, start: Number, end: Number) {
-        self.ranges.insert(start, end);
-        self.len += size(start, end);
-    }
-
-    fn take_range(&mut self, start: Number) {
-        if let Some(end) = self.ranges.remove(&start) {
-            self.len -= size(start, end);
-        }
+        self.0.remove(limit.get()..=u32::MAX);
     }
 
     /// Whether a number is in it.
     pub fn contains(&self, number: Number) -> bool {
-        self.ranges.range(..=number).next_back().is_some_and(|(_, end)| *end >= number)
+        self.0.contains(&number.get())
     }
 
     /// The lowest.
     pub fn first(&self) -> Option<Number> {
-        self.ranges.first_key_value().map(|(start, _)| *start)
+        self.0.first().and_then(|range| Number::new(*range.start()))
     }
 
     /// The highest.
     pub fn last(&self) -> Option<Number> {
-        self.ranges.last_key_value().map(|(_, end)| *end)
+        self.0.last().and_then(|range| Number::new(*range.end()))
     }
 
-    /// How many.
+    /// How many; it looks at each range.
     pub fn len(&self) -> usize {
-        self.len
+        self.0.iter().map(|range| (range.end() - range.start()) as usize + 1).sum()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
+        self.0.is_empty()
     }
 
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = Number> {
-        self.ranges.iter().flat_map(|(start, end)| start.get()..=end.get()).filter_map(Number::new)
+        self.0.iter().cloned().flatten().filter_map(Number::new)
     }
 
     /// The ranges, in order: their first and their last number.
     pub fn ranges(&self) -> impl Iterator<Item = (Number, Number)> {
-        self.ranges.iter().map(|(start, end)| (*start, *end))
+        self.0.iter().filter_map(|range| Some((Number::new(*range.start())?, Number::new(*range.end())?)))
     }
 
     /// Those from `first` to `last` that are not in it.
     pub fn gaps(&self, first: Number, last: Number) -> Self {
-        let (mut gaps, mut next) = (Self::default(), Some(first));
-        for (start, end) in self.ranges().filter(|(_, end)| *end >= first) {
-            let Some(from) = next.filter(|from| *from <= last && start <= last) else { break };
-            if let Some(before) = Number::new(start.get() - 1) {
-                gaps.insert_range(from, before);
-            }
-            next = end.checked_add(1);
+        if first > last {
+            return Self::default();
         }
-        if let Some(from) = next {
-            gaps.insert_range(from, last);
-        }
-        gaps
+        Self(self.0.gaps(&(first.get()..=last.get())).collect())
     }
-}
-
-/// The numbers of a range, both ends included.
-fn size(start: Number, end: Number) -> usize {
-    (end.get() - start.get()) as usize + 1
 }
 
 impl Extend<Number> for NumberSet {

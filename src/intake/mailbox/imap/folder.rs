@@ -150,7 +150,7 @@ impl ImapFolder {
 
     /// Nothing is asked by number of a folder that was made anew under its name. Courier goes on in the new one without a word about
     /// its UIDVALIDITY, and Cyrus stays in the one that is gone; both tell that the old messages are gone, if anything.
-    async fn is_the_same(&mut self) -> Result<(), Failure> {
+    async fn ensure_the_same(&mut self) -> Result<(), Failure> {
         let (before, has_news) = (*self.connection.session().selected(), self.has_news());
         if before.expunged == 0 && self.opened.elapsed() < self.pause() {
             return Ok(());
@@ -245,7 +245,7 @@ impl OpenMailbox for ImapFolder {
     }
 
     async fn find(&mut self, wanted: Wanted) -> Result<NumberSet, Failure> {
-        self.is_the_same().await?;
+        self.ensure_the_same().await?;
         let selected = *self.connection.session().selected();
         // A keyword that no message has is not looked for: some servers would make it, others refuse.
         let search = Search { from: Number::MIN, without_done: selected.has_done, unseen: false, since: None };
@@ -280,7 +280,7 @@ impl OpenMailbox for ImapFolder {
     }
 
     async fn fetch(&mut self, number: Number, room: &Room) -> Result<Got, Failure> {
-        self.is_the_same().await?;
+        self.ensure_the_same().await?;
         let first_room = if self.ignores_ranges { room.message_size } else { u64::from(PIECE) };
         let Some(mut reservation) = room.budget.reserve(first_room, room.wait).await else {
             return Ok(not("memory", "limits.memory is used up by messages in delivery"));
@@ -344,7 +344,7 @@ impl OpenMailbox for ImapFolder {
     }
 
     async fn show(&mut self, numbers: &Numbers, state: MessageState) -> Result<Shown, Failure> {
-        self.is_the_same().await?;
+        self.ensure_the_same().await?;
         self.marker.step(&mut self.connection, numbers, state).await
     }
 
