@@ -45,9 +45,12 @@ pub fn measure(options: &Options, report: &mut Report) {
     for octets in [4096, 102_400] {
         let mails = (options.seconds * 600.0) as usize;
         let mut rates = vec![Vec::new(); destinations.len()];
+        let mut costs = rates.clone();
         for _ in 0..options.rounds {
-            for (rate, destination) in rates.iter_mut().zip(&destinations) {
+            for ((rate, cost), destination) in rates.iter_mut().zip(&mut costs).zip(&destinations) {
+                let before = destination.target.server.cpu();
                 rate.push(mails as f64 / postfix.deliver(&destination.recipient(), mails, octets).as_secs_f64());
+                cost.push((destination.target.server.cpu() - before).as_secs_f64() * 1000.0 / mails as f64);
             }
         }
         postfix.assert_all_delivered();
@@ -57,15 +60,16 @@ pub fn measure(options: &Options, report: &mut Report) {
             &format!("Through Postfix by LMTP, {} KB", octets / 1024),
             &format!(
                 "{mails} mails by smtp-source to a private Postfix, {AT_ONCE} deliveries at once; from the first mail sent \
-                 until the queue is empty."
+                 until the queue is empty. The CPU time is that of the server behind Postfix."
             ),
-            &["behind Postfix", "mails/s", "to floor", "target"],
+            &["behind Postfix", "mails/s", "CPU ms/mail", "to floor", "target"],
         );
-        for (rate, Destination { target, goal, .. }) in rates.iter().zip(&destinations) {
+        for ((rate, cost), Destination { target, goal, .. }) in rates.iter().zip(costs).zip(&destinations) {
             let ratio = median(rate.iter().zip(&rates[0]).map(|(this, floor)| this / floor).collect());
             table.row([
                 target.name.to_owned(),
                 format!("{:.0}", median(rate.clone())),
+                format!("{:.3}", median(cost)),
                 format!("{ratio:.2}"),
                 goal.map_or(String::new(), |goal| at_least(ratio, goal)),
             ]);

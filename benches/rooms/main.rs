@@ -75,6 +75,23 @@ fn route_unknown(bencher: Bencher<'_, '_>, mailboxes: usize) {
         .bench(|| routes.find(black_box(&message), black_box(&envelope.recipients[0]), &mut Trail::off()).unwrap_err());
 }
 
+/// What an application answered, without the keys that could stand in it: the message's own, also those of its header.
+#[divan::bench(args = [1, 100, 10_000])]
+fn mask(bencher: Bencher<'_, '_>, mailboxes: usize) {
+    let (routes, envelope) = (Routes::new(&config(mailboxes)).unwrap(), envelope());
+    let message = Message::parse(Content::whole(message(1, 2_000)));
+    bencher.bench(|| {
+        routes.mask_of(black_box(&envelope), Some(black_box(&message))).text("the application answered 200 OK")
+    });
+}
+
+/// A recipient in which everything is a little wrong.
+#[divan::bench(args = [1, 100, 10_000])]
+fn mask_mistyped(bencher: Bencher<'_, '_>, mailboxes: usize) {
+    let routes = Routes::new(&config(mailboxes)).unwrap();
+    bencher.bench(|| routes.mask_recipient(black_box("incomming.0123456789abcdef@ap.example.com")));
+}
+
 #[divan::bench(args = [1, 100, 10_000], sample_count = 10)]
 fn config_parse(bencher: Bencher<'_, '_>, mailboxes: usize) {
     let text = samples::config_text(mailboxes);

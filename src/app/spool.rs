@@ -4,8 +4,8 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 use nix::unistd::geteuid;
@@ -41,8 +41,28 @@ struct Spool {
     path: PathBuf,
     parts: Vec<EventPart>,
     wants_authentication: bool,
+    shared: Arc<Shared>,
+}
+
+/// What the deliveries of one spool have in common.
+#[derive(Debug, Default)]
+struct Shared {
     /// Events that are written at once share the fsync of the spool itself.
-    shared_sync: Arc<SharedSync>,
+    sync: SharedSync,
+    /// When what was abandoned was looked for.
+    looked: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    /// Whether it is time to look for what was abandoned; says so to one who asks, and then no more for a while.
+    fn is_time_to_look(&self) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = looked.is_none_or(|looked| looked.elapsed() > ABANDONED / 4);
+        if is_time {
+            *looked = Some(Instant::now());
+        }
+        is_time
+    }
 }
 
 impl Spool {
@@ -58,14 +78,14 @@ impl Spool {
             path: path.value,
             parts,
             wants_authentication: setup.config.auth.events,
-            shared_sync: Arc::default(),
+            shared: Arc::default(),
         })
     }
 
     async fn deliver(&self, event: &Event) -> Result<Answer, AppError> {
         let (path, parts, owned) = (self.path.clone(), self.parts.clone(), event.clone());
-        let sync = Arc::clone(&self.shared_sync);
-        let written = tokio::task::spawn_blocking(move || write(&path, &parts, &owned, &sync)).await;
+        let shared = Arc::clone(&self.shared);
+        let written = tokio::task::spawn_blocking(move || write(&path, &parts, &owned, &shared)).await;
         // A panic while writing is a fault of ours that must not cost the message.
         let written = written.unwrap_or_else(|panic| Err(SpoolError::Io(io::Error::other(panic))));
         written.map_err(|error| failure(&self.app, &self.path, &error))?;
@@ -96,12 +116,15 @@ impl App for Spool {
     }
 }
 
-fn write(path: &Path, parts: &[EventPart], event: &Event, sync: &SharedSync) -> Result<(), SpoolError> {
+fn write(path: &Path, parts: &[EventPart], event: &Event, shared: &Shared) -> Result<(), SpoolError> {
     let spool = Spooled::open(path)?;
+    if shared.is_time_to_look() {
+        spool.remove_what_is_abandoned();
+    }
     let name = event.id.as_str();
     if spool.has(name)? {
         // Whoever wrote it may have been killed between its rename and its fsync.
-        return Ok(sync.sync(&spool.base)?);
+        return Ok(shared.sync.sync(&spool.base)?);
     }
     let write_json = |out: &mut dyn Write| EventJson::new(event, parts).write(out);
     let write_message = |out: &mut dyn Write| event.message.content().write_to(out);
@@ -114,7 +137,7 @@ fn write(path: &Path, parts: &[EventPart], event: &Event, sync: &SharedSync) -> 
         Err(_) if spool.has(name)? => {}
         renamed => renamed?,
     }
-    Ok(sync.sync(&spool.base)?)
+    Ok(shared.sync.sync(&spool.base)?)
 }
 
 /// Where an entry is written before it appears: nobody else can look or write into it.
@@ -158,6 +181,17 @@ impl Spooled {
             _ => SpoolError::Io(error),
         })
     }
+
+    fn remove_what_is_abandoned(&self) {
+        let now = SystemTime::now();
+        for name in self.staging.names().unwrap_or_default() {
+            let found = self.staging.find(&name).ok().flatten();
+            if found.is_some_and(|entry| now.duration_since(entry.modified).is_ok_and(|age| age > ABANDONED)) {
+                // Left for the next one to try.
+                let _ = self.staging.remove_tree(&name);
+            }
+        }
+    }
 }
 
 /// Opens the place where entries are written; makes it if it is not there. What somebody else has put in its place is removed,
@@ -173,7 +207,6 @@ fn staging(base: &Directory) -> Result<Directory, SpoolError> {
                 if entry.mode & 0o077 != 0 {
                     staging.set_mode(OURS_ALONE)?;
                 }
-                remove_what_is_abandoned(&staging);
                 return Ok(staging);
             }
         } else if is_last || base.find(STAGING)?.is_none() {
@@ -184,17 +217,6 @@ fn staging(base: &Directory) -> Result<Directory, SpoolError> {
         }
     }
     Err(SpoolError::Foreign(STAGING.to_owned()))
-}
-
-fn remove_what_is_abandoned(staging: &Directory) {
-    let now = SystemTime::now();
-    for name in staging.names().unwrap_or_default() {
-        let found = staging.find(&name).ok().flatten();
-        if found.is_some_and(|entry| now.duration_since(entry.modified).is_ok_and(|age| age > ABANDONED)) {
-            // Left for the next one to try.
-            let _ = staging.remove_tree(&name);
-        }
-    }
 }
 
 /// Why an event cannot be written.

@@ -114,7 +114,8 @@ impl Webhook {
     async fn sign(&self, event: &Event, timestamp: u64) -> Result<Signed, AppError> {
         let mut signer = Signer::new(&self.key, event.id.as_str(), timestamp);
         if event.message.size() <= WRITTEN_WHOLE {
-            let mut body = Vec::new();
+            // The text stands in it twice, once as the reply.
+            let mut body = Vec::with_capacity(2 * event.message.size() as usize + 4096);
             EventJson::new(event, &self.parts)
                 .write(&mut body)
                 .and_then(|()| signer.write_all(&body))

@@ -61,9 +61,9 @@ impl Found<'_> {
 
 /// Text before or behind the key, and what follows from it.
 #[derive(Clone, Debug)]
-struct Affixes<T> {
-    lengths: Vec<usize>,
-    by_text: HashMap<Box<[u8]>, T>,
+pub(super) struct Affixes<T> {
+    pub lengths: Vec<usize>,
+    pub by_text: HashMap<Box<[u8]>, T>,
 }
 
 impl<T> Default for Affixes<T> {
@@ -73,7 +73,7 @@ impl<T> Default for Affixes<T> {
 }
 
 impl<T: Default> Affixes<T> {
-    fn entry(&mut self, text: &str) -> &mut T {
+    pub fn entry(&mut self, text: &str) -> &mut T {
         if let Err(place) = self.lengths.binary_search(&text.len()) {
             self.lengths.insert(place, text.len());
         }

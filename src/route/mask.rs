@@ -3,13 +3,13 @@
 //! A key is a credential, and logs and replies travel: each text of a stranger, of an application or of a mail system goes through
 //! [`Mask::text`] before it is said. In doubt more is cut than is a key. It must not be used for what is kept or handed over.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
-use super::index::{FoundKey, PatternIndex};
+use super::index::{Affixes, FoundKey, PatternIndex};
 use super::key::Key;
 use super::pattern::AddressPattern;
 use crate::mail::{canonical_domain, without_srs};
@@ -19,8 +19,6 @@ use crate::printable::one_line;
 const LONGEST: usize = 8 * 1024;
 /// Octets of a header in which keys are looked for.
 const LONGEST_HEADER: usize = 64 * 1024;
-/// Forms that are looked for in a header; a site with more of them has its own domains, which are known.
-const MOST_FORMS: usize = 100;
 /// Comparisons of a word with all domains and forms, in one text. What comes after them counts as near.
 const MOST_COMPARISONS: usize = 16;
 /// A word of so many letters and figures, both of them in it, in a recipient is taken for a key that lost what stood before it.
@@ -32,6 +30,8 @@ pub(super) struct KeyForms {
     pub(super) patterns: PatternIndex,
     /// What stands before a key, in lower case: `incoming+`.
     before: Vec<String>,
+    /// The same without the mark at its end, by the mark. A form that ends in a letter has none: it is part of other words.
+    marks: HashMap<char, Affixes<()>>,
     /// Domains of mailboxes, and hosts of reply ids.
     domains: HashSet<String>,
     /// Those of which a local part may be all key.
@@ -54,8 +54,15 @@ impl KeyForms {
     pub(super) fn new(patterns: PatternIndex, forms: &[AddressPattern], domains: HashSet<String>) -> Self {
         let before: HashSet<&str> = forms.iter().map(|form| form.before.as_str()).collect();
         let catch_all = forms.iter().filter(|form| form.before.is_empty()).map(|form| form.domain.clone());
+        let mut marks: HashMap<char, Affixes<()>> = HashMap::new();
+        for before in &before {
+            if let Some((end, mark)) = before.char_indices().next_back().filter(|(_, mark)| !mark.is_alphanumeric()) {
+                marks.entry(mark).or_default().entry(&before[..end]);
+            }
+        }
         Self {
             patterns,
+            marks,
             catch_all: catch_all.collect(),
             before: before.into_iter().filter(|before| !before.is_empty()).map(str::to_owned).collect(),
             domains,
@@ -77,24 +84,18 @@ impl KeyForms {
     /// What stands behind `incoming+`, however the plus is written, and behind `reply-`.
     fn marked(&self, word: &str, cuts: &mut Cuts) {
         let lower = word.to_ascii_lowercase();
-        let starts_word = |at: usize| lower[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric());
         let end_of_key = |from: usize| {
             let end =
                 lower[from..].find('@').or_else(|| lower[from..].find("%40")).map_or(word.len(), |end| from + end);
             if end > from && word[..end].ends_with(['"', '\'']) { end - 1 } else { end }
         };
-        for before in &self.before {
-            // A form that ends in a letter is part of other words.
-            let Some((stem, mark)) = before.char_indices().next_back().filter(|(_, mark)| !mark.is_alphanumeric())
-            else {
-                continue;
-            };
-            let code = u32::from(mark);
-            let mut spellings = vec![before.clone()];
-            spellings.extend(["%", "=", "+"].map(|escape| format!("{}{escape}{code:02x}", &before[..stem])));
-            for spelling in &spellings {
-                for (at, _) in lower.match_indices(spelling.as_str()).filter(|(at, _)| starts_word(*at)) {
-                    cuts.add(at + spelling.len(), end_of_key(at + spelling.len()));
+        for (at, mark, behind) in marks(&lower) {
+            let Some(stems) = self.marks.get(&mark) else { continue };
+            for start in stems.lengths.iter().filter_map(|length| at.checked_sub(*length)) {
+                let before = lower.get(..start).map(|before| before.chars().next_back());
+                let starts_word = before.is_some_and(|last| last.is_none_or(|c| !c.is_alphanumeric()));
+                if starts_word && stems.by_text.contains_key(&lower.as_bytes()[start..at]) {
+                    cuts.add(behind, end_of_key(behind));
                 }
             }
         }
@@ -119,9 +120,8 @@ impl KeyForms {
         {
             return Some(0);
         }
-        let delimiters = self.before.iter().filter_map(|before| before.chars().next_back());
-        let delimiters: HashSet<char> = delimiters.filter(|c| !c.is_alphanumeric()).chain(['+']).collect();
-        let delimiter = local.char_indices().find(|(_, c)| delimiters.contains(c)).map(|(at, c)| at + c.len_utf8());
+        let is_delimiter = |c: char| c == '+' || self.marks.contains_key(&c);
+        let delimiter = local.char_indices().find(|&(_, c)| is_delimiter(c)).map(|(at, c)| at + c.len_utf8());
         let start = [delimiter, self.nearly_before(local, comparisons)].into_iter().flatten().min()?;
         local[start..].find(|c: char| c.is_alphanumeric()).map(|more| start + more)
     }
@@ -190,10 +190,8 @@ impl Mask {
     fn keys(&self) -> &[Key] {
         self.keys.get_or_init(|| {
             let mut keys = self.known.clone();
-            if self.forms.before.len() <= MOST_FORMS {
-                let end = self.header.len().min(LONGEST_HEADER);
-                self.forms.keys_in(&String::from_utf8_lossy(&self.header[..end]), &mut keys);
-            }
+            let end = self.header.len().min(LONGEST_HEADER);
+            self.forms.keys_in(&String::from_utf8_lossy(&self.header[..end]), &mut keys);
             // What an application says has lost its line breaks and double blanks by then.
             let on_one_line: Vec<_> = keys.iter().map(|key| one_line(key, usize::MAX)).collect();
             keys.extend(on_one_line);
@@ -255,6 +253,18 @@ impl Mask {
         let is_ours = domain.contains('.') && self.forms.domains.contains(&canonical_domain(domain));
         is_ours.then(|| inner.find(['+', '-']).map_or(0, |at| at + 1))
     }
+}
+
+/// What is no letter and no figure in a text, as it stands there and as it is escaped (`%2B`, `=2B`, `+2B`): where it begins, what
+/// it is, and where it ends.
+fn marks(lower: &str) -> impl Iterator<Item = (usize, char, usize)> {
+    let found = lower.char_indices().filter(|(_, c)| !c.is_alphanumeric());
+    found.flat_map(|(at, c)| {
+        let code = lower.get(at + 1..at + 3).filter(|code| code.bytes().all(|octet| octet.is_ascii_hexdigit()));
+        let code = code.filter(|_| matches!(c, '%' | '=' | '+')).and_then(|code| u8::from_str_radix(code, 16).ok());
+        let escaped = code.map(|code| (at, char::from(code), at + 3));
+        [Some((at, c, at + c.len_utf8())), escaped].into_iter().flatten()
+    })
 }
 
 /// Where a word is cut.

@@ -170,6 +170,8 @@ fn name_and_value(content: &str) -> Option<(&str, &str)> {
     /// The longest name, in octets.
     const LONGEST_NAME: usize = 60;
     let is_bold = |c: char| matches!(c, '*' | '_' | ' ' | '\u{a0}' | '|');
+    // Most lines have neither colon, nor the octet that begins the wide one.
+    memchr::memchr2(b':', 0xef, content.as_bytes())?;
     let content = content.trim_start_matches(is_bold);
     let (place, colon) = content.char_indices().take(LONGEST_NAME).find(|(_, c)| matches!(c, ':' | '：'))?;
     let name = content[..place].trim_matches(is_bold);
