@@ -65,17 +65,24 @@ impl HeldFiles {
         self.base.join(id.as_str())
     }
 
-    /// The ids of all copies.
-    pub(super) fn ids(&self) -> Result<Vec<EventId>, StateError> {
-        let Some(base) = self.open_existing()? else { return Ok(Vec::new()) };
-        let names = base.names().map_err(|error| StateError::file("list", &self.base, &error))?;
-        Ok(names.iter().filter_map(|name| EventId::parse(name)).collect())
+    /// The records of all copies, read one after the other: there may be very many.
+    pub(super) fn records(&self) -> Result<impl Iterator<Item = Result<HeldRecord, StateError>>, StateError> {
+        let base = self.open_existing()?;
+        let names = base.as_ref().map(Directory::names).transpose();
+        let names = names.map_err(|error| StateError::file("list", &self.base, &error))?;
+        let ids = names.into_iter().flatten().filter_map(|name| EventId::parse(&name));
+        // One that was removed in the meantime is none.
+        Ok(ids.filter_map(move |id| self.record_in(base.as_ref()?, &id).transpose()))
     }
 
     /// `None` if there is no copy of this id.
     pub(super) fn read_record(&self, id: &EventId) -> Result<Option<HeldRecord>, StateError> {
-        let Some(copy) = self.open_copy(id)? else { return Ok(None) };
-        read_record_in(&copy).map(Some)
+        let Some(base) = self.open_existing()? else { return Ok(None) };
+        self.record_in(&base, id)
+    }
+
+    fn record_in(&self, base: &Directory, id: &EventId) -> Result<Option<HeldRecord>, StateError> {
+        self.copy_in(base, id)?.map(|copy| read_record_in(&copy)).transpose()
     }
 
     /// For how long a copy has been kept.
@@ -97,8 +104,12 @@ impl HeldFiles {
     }
 
     fn open_copy(&self, id: &EventId) -> Result<Option<Directory>, StateError> {
-        let cannot = |error: io::Error| StateError::file("open", &self.path_of(id), &error);
         let Some(base) = self.open_existing()? else { return Ok(None) };
+        self.copy_in(&base, id)
+    }
+
+    fn copy_in(&self, base: &Directory, id: &EventId) -> Result<Option<Directory>, StateError> {
+        let cannot = |error: io::Error| StateError::file("open", &self.path_of(id), &error);
         match base.find(id.as_str()).map_err(cannot)? {
             Some(_) => base.directory(id.as_str()).map(Some).map_err(cannot),
             None => Ok(None),

@@ -111,14 +111,13 @@ impl HeldStore {
         self.list_if(|_| true).await
     }
 
-    /// One record after the other is read, and only those that are wanted stay in memory: there may be very many copies.
+    /// Only the records that are wanted stay in memory.
     async fn list_if(&self, is_wanted: impl Fn(&HeldRecord) -> bool + Send + 'static) -> Result<HeldList, StateError> {
         self.blocking(move |shared| {
             let mut list = HeldList::default();
-            for id in shared.files.ids()? {
-                match shared.files.read_record(&id) {
-                    Ok(Some(record)) if is_wanted(&record) => list.records.push(record),
-                    // It is not wanted, or was removed in the meantime.
+            for record in shared.files.records()? {
+                match record {
+                    Ok(record) if is_wanted(&record) => list.records.push(record),
                     Ok(_) => {}
                     Err(error) => list.unreadable.push(error),
                 }

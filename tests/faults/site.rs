@@ -88,7 +88,10 @@ impl Site {
 
     /// The same for a soak, in which neither the clock nor the disk fails: with this program, and these sections.
     pub fn prepare_soak(program: &Path, sections: String) -> Self {
-        let site = Self::with(WiredSite::unwired_with(Variant::Lmtp, program), Host::alone(sections));
+        let mut wired = WiredSite::unwired_with(Variant::Lmtp, program);
+        // As the units of the package have it.
+        wired.environment = vec![("MALLOC_ARENA_MAX", "2".into())];
+        let site = Self::with(wired, Host::alone(sections));
         // The processes of pipe write to the log of the service.
         File::create(site.log_file()).unwrap();
         chown(&site.log_file(), USER);
