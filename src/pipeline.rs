@@ -5,12 +5,16 @@
 //!    └─ ignored, held    └─ rejected, held, notice       └─ unproven: held
 //! ```
 //!
-//! `Engine::decide` says what should become of a message and does nothing. For real mail `Engine::execute`
-//! (`pipeline/execute.rs`) does it; for `explain`, `Engine::preview` shows it. Whatever is unclear ends in `deferred`.
+//! `Engine::read` (`pipeline/read.rs`) reads a message; `Engine::decide` says what should become of it and does nothing. For real
+//! mail `Engine::execute` (`pipeline/execute.rs`) does it; for `explain`, `Engine::preview` (`pipeline/explain.rs`) shows it.
+//! Whatever is unclear ends in `deferred`.
 
+mod context;
 mod execute;
+mod explain;
 mod fetched;
 mod rcpt;
+mod read;
 mod release;
 mod waiting;
 
@@ -19,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 pub use fetched::FetchedExplanation;
@@ -27,24 +31,23 @@ pub(crate) use rcpt::answer_at_rcpt;
 pub use release::Released;
 pub use waiting::{Round, WaitingCopies};
 
+use context::{MessageContext, Routed};
+
 use crate::app::Apps;
 use crate::auth::{Authentication, Authenticator};
 use crate::config::{Config, ConfigError, ScreenConfig, Unproven};
-use crate::event_id::{EventId, MessageDigest};
-use crate::held::{HeldMessage, HeldStore};
+use crate::event_id::EventId;
+use crate::held::HeldStore;
 use crate::intake::Deliver;
 use crate::ledger::DeliveryLog;
-use crate::mail::{Content, Envelope, Message, Recipient};
-use crate::notice::{NoticePreview, Notifier};
-use crate::outcome::{Destination, Explanation, Outcome, StandingAnswers};
-use crate::route::{Mask, Route, Routes, Unrouted};
-use crate::screen::{self, Findings, Screened};
+use crate::mail::{Content, Envelope, Recipient};
+use crate::notice::Notifier;
+use crate::outcome::{Destination, Outcome, StandingAnswers};
+use crate::route::{Route, Routes, Unrouted};
+use crate::screen::Screened;
 use crate::telemetry::{Telemetry, TimedStep};
-use crate::trail::{Step, Trail};
+use crate::trail::Trail;
 use crate::verdict::{Deferral, Rejection, Verdict};
-
-/// A message up to this size in octets is read where it comes in; a larger one on a thread that may be busy for a while.
-const READ_AT_ONCE: u64 = 64 * 1024;
 
 /// So many large messages are read at once. For a moment one may take ten times its size, and more at once than there are cores gain
 /// nothing.
@@ -76,42 +79,6 @@ pub struct Engine {
     standing: OnceLock<Arc<StandingAnswers>>,
     /// Turns for reading a large message.
     reading: Arc<Semaphore>,
-}
-
-/// A message on its way.
-struct MessageContext {
-    envelope: Arc<Envelope>,
-    message: Message,
-    digest: MessageDigest,
-    deadline: Instant,
-    findings: Findings,
-    /// Whose it is, for each recipient in their order.
-    routed: Vec<Routed>,
-    authentication: OnceCell<Arc<Authentication>>,
-    /// Reading it failed, or took too long: nothing is known but its octets.
-    fault: Option<Deferral>,
-    /// What everything that is said of it goes through.
-    mask: Arc<Mask>,
-    held: HeldMessage,
-}
-
-impl MessageContext {
-    /// Each recipient with what routing found for it.
-    fn recipients(&self) -> impl Iterator<Item = (&Recipient, &Routed)> {
-        self.envelope.recipients.iter().zip(&self.routed)
-    }
-
-    /// An MTA never hands over an empty message. A mailbox may have one after a fault of its server, and what it was cannot
-    /// be known.
-    fn is_lost(&self) -> bool {
-        self.message.size() == 0 && self.envelope.origin.mailbox().is_some()
-    }
-}
-
-/// Whose a message is, and how that was found.
-struct Routed {
-    route: Result<Route, Unrouted>,
-    steps: Vec<Step>,
 }
 
 /// What should become of a message for one recipient, before anything is done.
@@ -206,114 +173,8 @@ impl Engine {
         &self.telemetry
     }
 
-    /// What would become of a message, with every step, if the application said yes. Changes nothing, writes to nobody.
-    ///
-    /// # Errors
-    /// The message cannot be read, or reading it panics.
-    pub async fn explain(&self, envelope: Envelope, content: Content) -> Result<Vec<Explanation>, Deferral> {
-        let context = self.read(Arc::new(envelope), content, self.deadline(), Trail::kept)?;
-        let mut explanations = Vec::new();
-        for (recipient, routed) in context.recipients() {
-            let mut trail = Trail::kept();
-            let decided = self.decide(&context, recipient, routed, &mut trail).await;
-            let mut explanation = self.preview(&context, recipient, routed, decided, trail).await;
-            explanation.trail.splice(..0, self.explain_rcpt(recipient, context.message.size()));
-            explanations.push(explanation);
-        }
-        Ok(explanations)
-    }
-
     fn deadline(&self) -> Instant {
         Instant::now() + self.config.limits.deadline
-    }
-
-    /// All that reading a message comes to, once for all its recipients: what grows with its size, and waits for nothing.
-    fn read(
-        &self,
-        envelope: Arc<Envelope>,
-        content: Content,
-        deadline: Instant,
-        trail: fn() -> Trail,
-    ) -> Result<MessageContext, Deferral> {
-        let read = || {
-            let message = Message::parse(content.clone());
-            let examine = || screen::examine(&envelope, &message, trail());
-            let findings = self.telemetry.time(TimedStep::Screen, examine);
-            let route = |recipient| {
-                let mut routing = trail();
-                let find = || self.routes.find(&message, recipient, &mut routing);
-                let route = self.telemetry.time(TimedStep::Route, find);
-                Routed { route, steps: routing.into_steps() }
-            };
-            Ok(MessageContext {
-                digest: digest(&message, &envelope)?,
-                routed: envelope.recipients.iter().map(route).collect(),
-                held: HeldMessage::of(message.content()),
-                authentication: OnceCell::new(),
-                fault: None,
-                mask: Arc::new(self.routes.mask_of(&envelope, Some(&message))),
-                envelope: envelope.clone(),
-                deadline,
-                message,
-                findings,
-            })
-        };
-        // A panic is a bug of ours, which must not cost the message.
-        std::panic::catch_unwind(AssertUnwindSafe(read))
-            .unwrap_or_else(|_| self.unread(envelope.clone(), content, deadline, Deferral::internal_error()))
-    }
-
-    /// A message that nothing is known of but its octets, so that it can be deferred, and held in the end.
-    fn unread(
-        &self,
-        envelope: Arc<Envelope>,
-        content: Content,
-        deadline: Instant,
-        fault: Deferral,
-    ) -> Result<MessageContext, Deferral> {
-        let message = Message::unread(content);
-        let nowhere = || Routed { route: Err(Unrouted::NoMailbox), steps: Vec::new() };
-        Ok(MessageContext {
-            digest: digest(&message, &envelope)?,
-            routed: envelope.recipients.iter().map(|_| nowhere()).collect(),
-            findings: Findings::default(),
-            authentication: OnceCell::new(),
-            fault: Some(fault),
-            held: HeldMessage::of(message.content()),
-            mask: Arc::new(self.routes.mask_of(&envelope, None)),
-            envelope,
-            message,
-            deadline,
-        })
-    }
-
-    /// [`Engine::read`]; a large message must not keep a thread from all others meanwhile.
-    async fn read_aside(
-        self: &Arc<Self>,
-        envelope: Arc<Envelope>,
-        content: Content,
-        deadline: Instant,
-    ) -> Result<MessageContext, Deferral> {
-        if content.size() <= READ_AT_ONCE {
-            return self.read(envelope, content, deadline, Trail::off);
-        }
-        let reading = async {
-            let turn = self.reading.clone().acquire_owned().await;
-            let (engine, envelope, content) = (self.clone(), envelope.clone(), content.clone());
-            let read = move || {
-                // Kept by the thread: the deadline does not end it.
-                let _turn = turn;
-                engine.read(envelope, content, deadline, Trail::off)
-            };
-            tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(Deferral::internal_error()))
-        };
-        if let Ok(read) = timeout_at(deadline, reading).await {
-            return read;
-        }
-        let engine = self.clone();
-        let fault = Deferral::deadline_missed("reading the message");
-        let unread = move || engine.unread(envelope, content, deadline, fault);
-        tokio::task::spawn_blocking(unread).await.unwrap_or_else(|_| Err(Deferral::internal_error()))
     }
 
     async fn deliver_all(self: &Arc<Self>, envelope: Envelope, content: Content) -> Vec<Outcome> {
@@ -462,56 +323,6 @@ impl Engine {
         context.authentication.get_or_init(|| examine).await.clone()
     }
 
-    /// What executing a decision would come to.
-    async fn preview(
-        &self,
-        context: &MessageContext,
-        recipient: &Recipient,
-        routed: &Routed,
-        decided: Decided,
-        mut trail: Trail,
-    ) -> Explanation {
-        let mut outcome = Self::outcome(context, recipient, &decided);
-        let mut notice = None;
-        outcome.verdict = match decided.decision {
-            Decision::Defer(deferral) => Verdict::Deferred(deferral),
-            Decision::Deliver(route) => {
-                let app = self.apps.get(&route.mailbox.app.value);
-                if self.config.auth.events && app.is_some_and(|app| app.wants_authentication()) {
-                    self.authentication(context).await;
-                }
-                if let Some(shared) = &self.config.shared {
-                    trail.step("ledger", "shared", "not asked", || {
-                        format!("{} would be asked whether another host has it", shared.url.value)
-                    });
-                }
-                outcome.effects.app = Some(route.mailbox.app.value.clone());
-                Verdict::Delivered
-            }
-            Decision::Undecided { summary } => Verdict::Deferred(Deferral::undecided_sender(&summary)),
-            Decision::Hold { rule, detail } => Verdict::Held { rule, detail },
-            Decision::Ignore { rule, detail } => {
-                notice = Some(NoticePreview::set_aside());
-                Verdict::Ignored { rule, detail }
-            }
-            Decision::Reject(rejection) => {
-                let rejected = self.rejected(context, recipient, &decided.id, &rejection);
-                notice = Some(self.notifier.preview(rejected, self.authentication(context)).await);
-                Verdict::Rejected(rejection)
-            }
-        };
-        let authentication = context.authentication.get().into_iter().flat_map(|known| known.steps.clone());
-        let config = self.screen_of(routed);
-        let mut steps = context.findings.steps(&config);
-        if !matches!(context.findings.under(&config), Screened::Ignored(_)) {
-            steps.extend(routed.steps.clone());
-        }
-        steps.extend(trail.into_steps());
-        steps.extend(authentication);
-        steps.extend(notice.as_ref().map(NoticePreview::step));
-        Explanation { outcome, notice, trail: steps }
-    }
-
     /// An outcome whose verdict is still to be found.
     fn outcome(context: &MessageContext, recipient: &Recipient, decided: &Decided) -> Outcome {
         Outcome {
@@ -526,16 +337,6 @@ impl Deliver for Engine {
     fn deliver(self: Arc<Self>, envelope: Envelope, content: Content) -> BoxFuture<'static, Vec<Outcome>> {
         async move { self.deliver_all(envelope, content).await }.boxed()
     }
-}
-
-/// What the message's id is made of, as far as it does not depend on the recipient.
-fn digest(message: &Message, envelope: &Envelope) -> Result<MessageDigest, Deferral> {
-    let digest = match envelope.origin.mailbox() {
-        None => MessageDigest::of(message, envelope.queue_id.as_deref()),
-        Some(mailbox) if mailbox.is_rewritten() => Ok(MessageDigest::of_rewritten(message, Some(&mailbox.stand_in()))),
-        Some(mailbox) => MessageDigest::of(message, Some(&mailbox.stand_in())),
-    };
-    digest.map_err(|error| Deferral::local_state(format!("the message cannot be read again: {error}"), false))
 }
 
 fn unknown_address(unrouted: &Unrouted) -> Rejection {

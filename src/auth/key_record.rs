@@ -15,7 +15,7 @@ pub(super) fn read(answer: &Answer) -> Result<Txt, (AuthResult, String)> {
     match answer {
         Answer::Fault(why) => return Err((AuthResult::TempError, why.to_string())),
         Answer::TooMuch(why) => return Err((AuthResult::PermError, (*why).to_owned())),
-        Answer::Nothing { .. } => return Err((AuthResult::PermError, "there is no key (s=, d=)".to_owned())),
+        Answer::Nothing { .. } => return Err((AuthResult::PermError, "no key is published there (s=, d=)".to_owned())),
         Answer::Records(_) => {}
     }
     // Section 3.6.2.2: several records are undefined. The first that is a key counts, as others do it.

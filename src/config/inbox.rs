@@ -341,7 +341,10 @@ impl InboxConfig {
         };
         let user = secret.user().map_err(|why| secret.error(config, why))?;
         user.filter(|user| is_user(user)).ok_or_else(|| {
-            secret.error(config, format!("there is no user, neither here nor in the {}", secret.place()))
+            secret.error(
+                config,
+                format!("this inbox has no user: write one here (user = \"…\") or into the {}", secret.place()),
+            )
         })
     }
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Decided, Decision, Engine, MessageContext};
+use super::context::MessageContext;
+use super::{Decided, Decision, Engine};
 use crate::app::{AfterRefusals, Answer, AppError, Event, Refusals, hide_keys};
 use crate::crash_point::crash_point;
 use crate::event_id::EventId;

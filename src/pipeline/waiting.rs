@@ -2,7 +2,7 @@
 //!
 //! So no outage of an application, however long, bounces mail. It decides nothing: each copy is released as by hand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +64,9 @@ impl Engine {
     /// The held copies cannot be read or removed.
     pub async fn hand_over_waiting(self: &Arc<Self>, waiting: &mut WaitingCopies) -> Result<Round, StateError> {
         let mut copies = self.held.of_rule(RULE_PATIENCE).await?;
+        // A copy may have been released or removed by hand since.
+        let held: HashSet<&EventId> = copies.iter().map(|copy| &copy.id).collect();
+        waiting.failures.retain(|id, _| held.contains(id));
         copies.sort_by_key(|copy| (waiting.failures.get(&copy.id).copied().unwrap_or(0), copy.held_at));
         let (mut round, mut failures) = (Round { done: 0, left: copies.len() }, 0);
         for copy in copies {

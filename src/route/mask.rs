@@ -3,11 +3,15 @@
 //! A key is a credential, and logs and replies travel: each text of a stranger, of an application or of a mail system goes through
 //! [`Mask::text`] before it is said. In doubt more is cut than is a key. It must not be used for what is kept or handed over.
 
+mod nearness;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+
+use nearness::{is_near_one_of, is_one_letter_away};
 
 use super::index::{Affixes, FoundKey, PatternIndex};
 use super::key::Key;
@@ -31,7 +35,7 @@ pub(super) struct KeyForms {
     /// What stands before a key, in lower case: `incoming+`.
     before: Vec<String>,
     /// The same without the mark at its end, by the mark. A form that ends in a letter has none: it is part of other words.
-    marks: HashMap<char, Affixes<()>>,
+    stems: HashMap<char, Affixes<()>>,
     /// Domains of mailboxes, and hosts of reply ids.
     domains: HashSet<String>,
     /// Those of which a local part may be all key.
@@ -54,15 +58,15 @@ impl KeyForms {
     pub(super) fn new(patterns: PatternIndex, forms: &[AddressPattern], domains: HashSet<String>) -> Self {
         let before: HashSet<&str> = forms.iter().map(|form| form.before.as_str()).collect();
         let catch_all = forms.iter().filter(|form| form.before.is_empty()).map(|form| form.domain.clone());
-        let mut marks: HashMap<char, Affixes<()>> = HashMap::new();
+        let mut stems: HashMap<char, Affixes<()>> = HashMap::new();
         for before in &before {
             if let Some((end, mark)) = before.char_indices().next_back().filter(|(_, mark)| !mark.is_alphanumeric()) {
-                marks.entry(mark).or_default().entry(&before[..end]);
+                stems.entry(mark).or_default().entry(&before[..end]);
             }
         }
         Self {
             patterns,
-            marks,
+            stems,
             catch_all: catch_all.collect(),
             before: before.into_iter().filter(|before| !before.is_empty()).map(str::to_owned).collect(),
             domains,
@@ -75,33 +79,33 @@ impl KeyForms {
             if let Some(found) = self.patterns.find(word.trim_matches(['"', '\'']), &|_| true) {
                 keys.extend(found.written_key().map(str::to_owned));
             }
-            let mut cuts = Cuts::default();
-            self.marked(word, &mut cuts);
-            keys.extend(cuts.0.iter().filter_map(|&(start, end)| word.get(start..end)).map(str::to_owned));
+            for (start, end) in self.marked(word).0 {
+                let Some(key) = word.get(start..end) else { continue };
+                keys.push(key.to_owned());
+                // Whether `+2Bkey` is an escaped plus or a key that begins so, nobody can tell.
+                keys.extend(word.get(start - 1..).and_then(escaped).and(key.get(2..)).map(str::to_owned));
+            }
         }
     }
 
     /// What stands behind `incoming+`, however the plus is written, and behind `reply-`.
-    fn marked(&self, word: &str, cuts: &mut Cuts) {
+    fn marked(&self, word: &str) -> Cuts {
         let lower = word.to_ascii_lowercase();
-        let end_of_key = |from: usize| {
-            let end =
-                lower[from..].find('@').or_else(|| lower[from..].find("%40")).map_or(word.len(), |end| from + end);
-            if end > from && word[..end].ends_with(['"', '\'']) { end - 1 } else { end }
-        };
+        let mut cuts = Cuts::default();
+        let mut ends = Ends::of(&lower);
+        if lower.starts_with("reply-") && ends.last_at.is_some() {
+            cuts.add("reply-".len(), ends.behind("reply-".len()));
+        }
         for (at, mark, behind) in marks(&lower) {
-            let Some(stems) = self.marks.get(&mark) else { continue };
-            for start in stems.lengths.iter().filter_map(|length| at.checked_sub(*length)) {
-                let before = lower.get(..start).map(|before| before.chars().next_back());
-                let starts_word = before.is_some_and(|last| last.is_none_or(|c| !c.is_alphanumeric()));
-                if starts_word && stems.by_text.contains_key(&lower.as_bytes()[start..at]) {
-                    cuts.add(behind, end_of_key(behind));
-                }
+            let Some(stems) = self.stems.get(&mark) else { continue };
+            let has_stem = stems.lengths.iter().filter_map(|length| at.checked_sub(*length)).any(|start| {
+                lower.get(..start).is_some_and(ends_word) && stems.by_text.contains_key(&lower.as_bytes()[start..at])
+            });
+            if has_stem {
+                cuts.add(behind, ends.behind(behind));
             }
         }
-        if lower.starts_with("reply-") && lower.contains('@') {
-            cuts.add("reply-".len(), end_of_key("reply-".len()));
-        }
+        cuts
     }
 
     /// Whether a domain is one of ours, or so near that somebody may have meant one.
@@ -120,10 +124,10 @@ impl KeyForms {
         {
             return Some(0);
         }
-        let is_delimiter = |c: char| c == '+' || self.marks.contains_key(&c);
+        let is_delimiter = |c: char| c == '+' || self.stems.contains_key(&c);
         let delimiter = local.char_indices().find(|&(_, c)| is_delimiter(c)).map(|(at, c)| at + c.len_utf8());
         let start = [delimiter, self.nearly_before(local, comparisons)].into_iter().flatten().min()?;
-        local[start..].find(|c: char| c.is_alphanumeric()).map(|more| start + more)
+        local[start..].contains(|c: char| c.is_alphanumeric()).then_some(start)
     }
 
     /// The end of what is `incoming+` or `incoming` but for one letter too many, too few, another, or two in the wrong order.
@@ -140,36 +144,6 @@ impl KeyForms {
             })
         })
     }
-}
-
-/// An optimal string alignment distance of at most 1. A site has ten thousand forms to compare with, so it is seen without a
-/// table: from what is left between what both begin and end with.
-fn is_one_letter_away(one: &str, other: &str) -> bool {
-    if !one.is_ascii() || !other.is_ascii() {
-        return strsim::osa_distance(one, other) <= 1;
-    }
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    let begin = one.iter().zip(other).take_while(|(a, b)| a == b).count();
-    let (one, other) = (&one[begin..], &other[begin..]);
-    let end = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
-    match (&one[..one.len() - end], &other[..other.len() - end]) {
-        ([] | [_], [] | [_]) => true,
-        ([a, b], [c, d]) => a == d && b == c,
-        _ => false,
-    }
-}
-
-fn is_near_one_of(domains: &HashSet<String>, domain: &str, comparisons: &mut usize) -> bool {
-    if domains.contains(domain) {
-        return true;
-    }
-    let Some(left) = comparisons.checked_sub(1) else { return true };
-    *comparisons = left;
-    domains.iter().any(|own| {
-        let is_above = own.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')) && domain.contains('.');
-        let is_below = domain.strip_suffix(own.as_str()).is_some_and(|rest| rest.ends_with('.'));
-        is_above || is_below || own.len().abs_diff(domain.len()) <= 2 && strsim::osa_distance(own, domain) <= 2
-    })
 }
 
 impl Mask {
@@ -232,30 +206,34 @@ impl Mask {
     }
 
     fn word(&self, word: &str, is_recipient: bool, comparisons: &mut usize) -> String {
-        let mut cuts = Cuts::default();
-        self.forms.marked(word, &mut cuts);
-        if !cuts.0.is_empty() {
-            return cuts.apply(word);
-        }
-        if let Some(found) = self.forms.patterns.find(word, &|_| true) {
-            // A mailbox's own key does not stand in its address.
-            let FoundKey::Part(key) = &found.key else { return word.to_owned() };
-            let mut cuts = Cuts::default();
-            cuts.add(key.start, key.end);
-            return cuts.apply(&found.address);
-        }
+        let found = self.forms.patterns.find(word, &|_| true);
+        // An address without its quotes is still the place of its key; one without more than those is said as it was found.
+        let (word, shift) = match &found {
+            Some(found) if word.len() != found.address.len() + 2 => (&*found.address, 0),
+            Some(_) => (word, 1),
+            None => (word, 0),
+        };
+        let cuts = self.forms.marked(word);
         let (local, domain) = word.rsplit_once('@').unwrap_or((word, ""));
-        if let Some(inner) = self.rewritten(local, comparisons) {
-            cuts.add(inner, local.len());
-        } else if (is_recipient || !domain.is_empty() && self.forms.is_near(domain, comparisons))
-            && let Some(start) = self.forms.doubtful(local, domain, comparisons)
-        {
-            cuts.add(start, local.len());
+        // The form of another mailbox may stand within a key, so what is marked is not all.
+        let key = match found.as_ref().map(|found| &found.key) {
+            Some(FoundKey::Part(key)) => Some(key.start + shift..key.end + shift),
+            // A mailbox's own key does not stand in its address.
+            Some(FoundKey::Fixed(_)) => None,
+            None => self.doubtful(local, domain, is_recipient, comparisons).map(|start| start..local.len()),
+        };
+        match key {
+            Some(key) => cuts.with(key.start, key.end).apply(word),
+            None if found.is_none() && is_recipient && cuts.0.is_empty() => Cuts::of_like_keys(local).apply(word),
+            None => cuts.apply(word),
         }
-        if cuts.0.is_empty() && is_recipient {
-            cuts.like_keys(local);
-        }
-        cuts.apply(word)
+    }
+
+    fn doubtful(&self, local: &str, domain: &str, is_recipient: bool, comparisons: &mut usize) -> Option<usize> {
+        self.rewritten(local, comparisons).or_else(|| {
+            let may_be_ours = is_recipient || !domain.is_empty() && self.forms.is_near(domain, comparisons);
+            if may_be_ours { self.forms.doubtful(local, domain, comparisons) } else { None }
+        })
     }
 
     /// Where an address of ours stands in one that a system on the way made of it: `SRS0=HASH=TT=DOMAIN=local`, or
@@ -273,15 +251,50 @@ impl Mask {
 }
 
 /// What is no letter and no figure in a text, as it stands there and as it is escaped (`%2B`, `=2B`, `+2B`): where it begins, what
-/// it is, and where it ends.
+/// it is, and where a key behind it begins at the earliest. What may be the rest of an escape may as well be the beginning of a key.
 fn marks(lower: &str) -> impl Iterator<Item = (usize, char, usize)> {
     let found = lower.char_indices().filter(|(_, c)| !c.is_alphanumeric());
     found.flat_map(|(at, c)| {
-        let code = lower.get(at + 1..at + 3).filter(|code| code.bytes().all(|octet| octet.is_ascii_hexdigit()));
-        let code = code.filter(|_| matches!(c, '%' | '=' | '+')).and_then(|code| u8::from_str_radix(code, 16).ok());
-        let escaped = code.map(|code| (at, char::from(code), at + 3));
-        [Some((at, c, at + c.len_utf8())), escaped].into_iter().flatten()
+        let behind = at + c.len_utf8();
+        [Some(c), escaped(&lower[at..])].into_iter().flatten().map(move |mark| (at, mark, behind))
     })
+}
+
+/// Whether a word can begin behind a text: there is none, or it ends with a mark, which may be escaped.
+fn ends_word(text: &str) -> bool {
+    let ends_escaped = || text.len().checked_sub(3).and_then(|at| text.get(at..)).and_then(escaped);
+    let last = text.chars().next_back();
+    last.is_none_or(|c| !c.is_alphanumeric()) || ends_escaped().is_some_and(|c| !c.is_alphanumeric())
+}
+
+/// What `%2B`, `=2B` or `+2B` at the beginning of a text may stand for.
+fn escaped(text: &str) -> Option<char> {
+    let code = text.strip_prefix(['%', '=', '+'])?.get(..2)?;
+    let is_code = code.bytes().all(|octet| octet.is_ascii_hexdigit());
+    is_code.then(|| u8::from_str_radix(code, 16).ok().map(char::from))?
+}
+
+/// Where keys of one word end: at an `@` if there is one, else at `%40`. To be asked from left to right, since the last answer is kept:
+/// a header may hold thousands of beginnings.
+struct Ends<'a> {
+    lower: &'a str,
+    last_at: Option<usize>,
+    last_found: Option<usize>,
+}
+
+impl<'a> Ends<'a> {
+    fn of(lower: &'a str) -> Self {
+        Self { lower, last_at: lower.rfind('@'), last_found: None }
+    }
+
+    fn behind(&mut self, start: usize) -> usize {
+        let end = self.last_found.filter(|&end| end >= start).unwrap_or_else(|| {
+            let mark = if self.last_at.is_some_and(|at| at >= start) { "@" } else { "%40" };
+            self.lower[start..].find(mark).map_or(self.lower.len(), |end| start + end)
+        });
+        self.last_found = Some(end);
+        if end > start && self.lower[..end].ends_with(['"', '\'']) { end - 1 } else { end }
+    }
 }
 
 /// Where a word is cut.
@@ -289,33 +302,36 @@ fn marks(lower: &str) -> impl Iterator<Item = (usize, char, usize)> {
 struct Cuts(Vec<(usize, usize)>);
 
 impl Cuts {
-    /// Cuts that meet are one: the form of another mailbox may stand within a key, and is looked for in any order.
-    fn add(&mut self, mut start: usize, mut end: usize) {
-        if start >= end {
-            return;
+    /// To be called in the order of the starts. Cuts that meet are one: the form of another mailbox may stand within a key.
+    fn add(&mut self, start: usize, end: usize) {
+        match self.0.last_mut() {
+            Some((_, last)) if start < *last => *last = end.max(*last),
+            _ if start < end => self.0.push((start, end)),
+            _ => {}
         }
-        self.0.retain(|&(from, to)| {
-            let meets = from < end && start < to;
-            if meets {
-                (start, end) = (start.min(from), end.max(to));
-            }
-            !meets
-        });
+    }
+
+    /// With one that stands anywhere.
+    fn with(mut self, start: usize, end: usize) -> Self {
         self.0.push((start, end));
         self.0.sort_unstable();
+        let mut merged = Self::default();
+        self.0.iter().for_each(|&(start, end)| merged.add(start, end));
+        merged
     }
 
     /// Words of letters and figures that no person would write.
-    fn like_keys(&mut self, local: &str) {
-        let mut start = 0;
+    fn of_like_keys(local: &str) -> Self {
+        let (mut cuts, mut start) = (Self::default(), 0);
         for piece in local.split(|c: char| !c.is_ascii_alphanumeric()) {
             let mixed = piece.bytes().any(|b| b.is_ascii_digit()) && piece.bytes().any(|b| b.is_ascii_alphabetic());
             if piece.len() >= LIKE_A_KEY && mixed {
-                self.add(start, start + piece.len());
+                cuts.add(start, start + piece.len());
             }
             start += piece.len();
             start += local[start..].chars().next().map_or(0, char::len_utf8);
         }
+        cuts
     }
 
     fn apply(&self, word: &str) -> String {
@@ -373,53 +389,4 @@ fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn one_letter_away_is_what_strsim_says(one in "[ab+ü]{0,6}", other in "[ab+ü]{0,6}") {
-            prop_assert_eq!(is_one_letter_away(&one, &other), strsim::osa_distance(&one, &other) <= 1);
-        }
-    }
-
-    #[test]
-    fn what_stands_before_a_key_is_found_however_its_mark_is_written() {
-        let (mut patterns, mut forms) = (PatternIndex::default(), Vec::new());
-        for (mailbox, address) in
-            ["incoming+%{key}@example.com", "help-%{key}@example.com", "all%{key}@example.com"].iter().enumerate()
-        {
-            let (before, after) = address.split_once("%{key}").expect("a key");
-            let (after, domain) = after.split_once('@').expect("a domain");
-            let form = AddressPattern { before: before.into(), after: after.into(), domain: domain.into() };
-            patterns.add(&form, crate::route::Entry { mailbox, list: 0 });
-            forms.push(form);
-        }
-        let forms = KeyForms::new(patterns, &forms, HashSet::new());
-        for (word, keys) in [
-            ("incoming+secret@elsewhere.example", vec!["secret"]),
-            ("x/incoming%2Bsecret%40example.com", vec!["secret"]),
-            ("list-incoming=2bsecret", vec!["secret"]),
-            ("INCOMING+2bsecret", vec!["2bsecret"]),
-            ("HELP-secret", vec!["secret"]),
-            ("help%2Dsecret", vec!["secret"]),
-            ("xhelp-secret", vec![]),
-            ("help+secret", vec![]),
-            // It is part of other words.
-            ("allsecret", vec![]),
-            ("allsecret@example.com", vec!["secret"]),
-            ("help-one-help-two", vec!["one-help-two"]),
-            ("", vec![]),
-            ("%", vec![]),
-            ("%2", vec![]),
-            ("%2é", vec![]),
-        ] {
-            let mut found = Vec::new();
-            forms.keys_in(word, &mut found);
-            found.dedup();
-            assert_eq!(found, keys, "{word}");
-        }
-    }
-}
+mod tests;

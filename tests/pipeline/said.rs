@@ -234,9 +234,17 @@ fn what_is_not_a_key_is_said() {
 #[test]
 fn a_key_that_holds_the_form_of_another_mailbox_is_cut_whole() {
     let stage = Stage::start();
-    for key in ["aAa-SD-+0Aa", "abcdef-sd-ghijkl"] {
-        let said = stage.send(&mail(key, RECIPIENTS[0], None, SENDERS[0], "", ANSWERS[0], WORDS[0]));
-        assert!(!shows(&said, key), "{key}: {said}");
+    for (key, recipient, sender) in [
+        ("aAa-SD-+0Aa", RECIPIENTS[0], SENDERS[0]),
+        ("abcdef-sd-ghijkl", RECIPIENTS[0], SENDERS[0]),
+        ("sd-ghijkl", "KEY@all.example.net", SENDERS[0]),
+        ("sd-ghijkl", "\"KEY\"@all.example.net", SENDERS[0]),
+        ("0aa+Sd-aa00", "incomming+KEY@gitlab.example.com", SENDERS[0]),
+        ("0aa+Sd-aa00", "nobody@gitlab.example.com", "SRS0=HHH=TT=gitlab.example.com=incomming+KEY@forwarder.example"),
+        ("0aa+Sd-aa00", "nobody@gitlab.example.com", "bounce-KEY=all.example.net@lists.example"),
+    ] {
+        let said = stage.send(&mail(key, recipient, None, sender, "", ANSWERS[0], WORDS[0]));
+        assert!(!shows(&said, key), "{key}, {recipient}, {sender}: {said}");
     }
 }
 
@@ -247,6 +255,8 @@ fn a_key_with_blanks_or_what_could_be_read_as_encoded_is_cut() {
     for (name, key, recipient, original) in [
         ("double blank", "abcdef  ghijkl", RECIPIENTS[2], None),
         ("no xtext", "0Aa+0BAAA+++G0a", RECIPIENTS[4], Some(RECIPIENTS[0])),
+        ("begins as an escape ends", "2b0_+_a0aaa", RECIPIENTS[0], Some(RECIPIENTS[15])),
+        ("begins with no letter", "__-+abcdef", RECIPIENTS[0], Some(RECIPIENTS[14])),
     ] {
         let said = stage.send(&mail(key, recipient, original, SENDERS[0], "", "reject", "plain"));
         assert!(said.contains("app-reject"), "{name}: {said}");

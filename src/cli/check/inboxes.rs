@@ -169,7 +169,7 @@ async fn target(open: &mut ImapFolder, inbox: &InboxConfig, name: &str) -> Resul
         true => Finding::ok(part(inbox), format!("move_to: the folder \"{name}\" is there")),
         false => Finding::failed(
             part(inbox),
-            format!("move_to: there is no folder \"{name}\"; make it, it is never made by itself"),
+            format!("move_to: there is no folder \"{name}\"; make it: mailhatch creates no folders"),
         ),
     })
 }

@@ -244,7 +244,7 @@ async fn move_to(
         Ok(Answer::Moved { uids }) => uids,
         Ok(_) => None,
         Err(refusal) => {
-            let advice = if refusal.folder_missing { "; make it, it is never made by itself" } else { "" };
+            let advice = if refusal.folder_missing { "; make it: mailhatch creates no folders" } else { "" };
             let text = format!("messages cannot go to the folder \"{name}\": {}{advice}", refused(refusal)?);
             return Ok(Some(stuck(&text)));
         }
