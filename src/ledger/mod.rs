@@ -20,6 +20,7 @@ mod delivery_log;
 mod error;
 mod facts;
 mod inbox_items;
+mod inbox_state;
 mod inboxes;
 mod lease;
 mod maintenance;
@@ -42,7 +43,8 @@ pub use delivery_log::{
     Begin, Claim, DeliveryLog, Finished, NoticeClaim, NoticeRequest, Reservation, SharedState, Unrecorded,
 };
 pub use inbox_items::{ListItem, ListPosition};
-pub use inboxes::{InboxLog, InboxMessage, InboxState, MessageState, ReaderLock, Wishes};
+pub use inbox_state::{InboxMessage, InboxState, MessageState};
+pub use inboxes::{InboxLog, ReaderLock, Wishes};
 pub use reader_lease::{ReaderLease, Reading};
 pub use shared_store::{StoreFinding, StoreLevel};
 pub use sharing::SharedObserver;

@@ -8,6 +8,7 @@
 //! read ends it: whoever goes on reading behind a broken response may take a stranger's mail for what the server says.
 
 mod collected;
+mod plan;
 mod selected;
 mod stage;
 mod way_in;
@@ -22,57 +23,15 @@ use imap_next::client::{Client, Error, Event, Options};
 use imap_next::{Interrupt, Io, State as _};
 
 use super::capabilities::Capabilities;
-use super::credential::Credential;
 use super::flags::Flags;
-use super::request::{Answer, Folder, Refusal, Request};
+use super::request::{Answer, Refusal, Request};
 use super::said::{code_name, from_bye, said, shown};
 use collected::Collected;
+pub use plan::{Access, Plan, Security};
 pub use selected::{Permanent, Selected};
 use stage::Stage;
 
 use crate::intake::mailbox::failure::{Cause, Failure};
-
-/// How the connection is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// TLS from the first octet on (RFC 8314).
-    Tls,
-    /// TLS after STARTTLS; nothing that is said before counts.
-    StartTls,
-    /// Plain text: on loopback alone.
-    Loopback,
-}
-
-/// Whether a folder may be changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// SELECT
-    ReadWrite,
-    /// EXAMINE: nothing changes, whatever is asked.
-    ReadOnly,
-}
-
-/// What a session is made for.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// How the connection is protected.
-    pub security: Security,
-    /// The server's name and port, for SASL.
-    pub endpoint: (String, u16),
-    /// Who logs in.
-    pub credential: Credential,
-    /// The folder.
-    pub folder: Folder,
-    /// Its name, for messages.
-    pub folder_name: String,
-    /// Whether it may be changed.
-    pub access: Access,
-    /// Octets of the longest response that is read; a longer one is skipped.
-    pub max_response_size: u32,
-    /// What every tag begins with. Nobody who writes into a mail should know it: a server that miscounts an octet of the mail
-    /// would let it end our commands.
-    pub tag_prefix: String,
-}
 
 /// What to do next.
 #[derive(Debug)]
