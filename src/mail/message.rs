@@ -168,7 +168,7 @@ mod tests {
             ("crlf", b"A: 1\r\nB: 2\r\n\r\nbody", &[("A", "1"), ("B", "2")], "body"),
             ("lf", b"A: 1\nB: 2\n\nbody", &[("A", "1"), ("B", "2")], "body"),
             ("cr alone", b"A: 1\rB: 2\r\rbody", &[("A", "1"), ("B", "2")], "body"),
-            ("cr alone is no line end where there is an lf", b"A: 1\rB: 2\n\nbody", &[("A", "1B: 2")], "body"),
+            ("a CR alone does not end a line where there is an LF", b"A: 1\rB: 2\n\nbody", &[("A", "1B: 2")], "body"),
             ("folded", b"A: 1\r\n 2\r\n\t3\r\n\r\n", &[("A", "1 2\t3")], ""),
             ("blank before the colon", b"A : 1\r\n\r\n", &[("A", "1")], ""),
             ("no blank behind the colon", b"A:1\r\n\r\n", &[("A", "1")], ""),

@@ -115,7 +115,7 @@ impl KeyForms {
 
     /// Where the key of a local part begins that somebody mistyped: behind what is nearly `incoming+`, behind any delimiter, or at the
     /// beginning where a local part may be all key. `None` if there is no key in it.
-    fn doubtful(&self, local: &str, domain: &str, comparisons: &mut usize) -> Option<usize> {
+    fn mistyped(&self, local: &str, domain: &str, comparisons: &mut usize) -> Option<usize> {
         let domain = canonical_domain(domain);
         let may_be_all_key = domain.is_empty() || is_near_one_of(&self.catch_all, &domain, comparisons);
         if !self.catch_all.is_empty()
@@ -207,7 +207,7 @@ impl Mask {
 
     fn word(&self, word: &str, is_recipient: bool, comparisons: &mut usize) -> String {
         let found = self.forms.patterns.find(word, &|_| true);
-        // An address without its quotes is still the place of its key; one without more than those is said as it was found.
+        // Quotes around the local part are said as they stand; what has escapes within them is said as it was read.
         let (word, shift) = match &found {
             Some(found) if word.len() != found.address.len() + 2 => (&*found.address, 0),
             Some(_) => (word, 1),
@@ -229,10 +229,11 @@ impl Mask {
         }
     }
 
+    /// Where a key begins in an address that has none of our forms: rewritten on its way, or mistyped.
     fn doubtful(&self, local: &str, domain: &str, is_recipient: bool, comparisons: &mut usize) -> Option<usize> {
         self.rewritten(local, comparisons).or_else(|| {
             let may_be_ours = is_recipient || !domain.is_empty() && self.forms.is_near(domain, comparisons);
-            if may_be_ours { self.forms.doubtful(local, domain, comparisons) } else { None }
+            if may_be_ours { self.forms.mistyped(local, domain, comparisons) } else { None }
         })
     }
 

@@ -162,7 +162,7 @@ impl GraphSource {
             };
             let page = Page::read(&given.whole().await?)?;
             let Some(found) = page.first() else {
-                let what = format!("there is no folder \"{name}\" in the mailbox: make it, or name another one");
+                let what = format!("the mailbox has no folder \"{name}\": create it, or name another one");
                 return Err(Failure::new(Cause::Folder, what));
             };
             id = Some(found.to_owned());
